@@ -1,0 +1,66 @@
+"""What a tap is doing, as the rest of the server and its users see it.
+
+A snapshot: the tap itself goes on changing, a `TapStatus` never does.
+
+Pure: no input or output, no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from server.audio import PacketCounts
+
+ENDED_STATES = frozenset({"finished", "failed"})
+"""The states that a tap never leaves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartTap:
+    """A wish to tap one leg of a call."""
+
+    call_id: str
+    node_id: str
+    direction: str | None = None
+    """`speak`, `listen`, `both` or `stereo`; None takes what is configured."""
+    transport: str | None = None
+    """`ws` or `rtp`; None takes what the configured tap address says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TapStatus:
+    """One tap at one moment."""
+
+    control_id: str
+    call_id: str
+    node_id: str
+    direction: str
+    transport: str
+    origin: str
+    """Who wanted this tap, such as `inbound` or `api`."""
+    state: str
+    """`waiting`, `receiving`, `stalled`, `finished` or `failed`."""
+    from_number: str = ""
+    to_number: str = ""
+    codec: str = ""
+    """Empty until the first audio."""
+    sample_rate: int | None = None
+    """None until the first audio."""
+    created_at: datetime
+    """UTC."""
+    started_at: datetime | None = None
+    """When its first audio was heard, UTC."""
+    duration_s: float = 0.0
+    packets: PacketCounts = field(default_factory=PacketCounts)
+    """A copy; nobody changes it any more."""
+    drops: tuple[tuple[str, int], ...] = ()
+    """What was not used and why: (reason, count)."""
+    recording_ids: tuple[str, ...] = ()
+    reason: str = ""
+    """Why it is in this state, in words for people."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing will come of this tap any more."""
+        return self.state in ENDED_STATES
