@@ -1,0 +1,85 @@
+"""Where recordings lie on disk, and how they are named.
+
+`<root>/YYYY/MM/DD/<id>.wav` with `<id>.json` beside it; what is being written is
+`<root>/.partial/<id>.wav`. An id is made here from the time and chance, never from
+the wire, so it is safe in a path and in a URL, and ids sort by time.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+PARTIAL_FOLDER = ".partial"
+AUDIO_SUFFIX = ".wav"
+DOCUMENT_SUFFIX = ".json"
+
+# Lower case only: some file systems take `a` and `A` for the same name.
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_RANDOM_LENGTH = 8
+_ID = re.compile(
+    r"[0-9]{4}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])T[0-9]{9}Z-[a-z2-7]{8}"
+)
+
+
+def make_id(started_at: datetime) -> str:
+    """Return a new id, such as `20261122T161702123Z-k3v9x2aq`."""
+    utc = started_at.astimezone(UTC)
+    day = f"{utc.year:04}{utc.month:02}{utc.day:02}"
+    time = f"{utc.hour:02}{utc.minute:02}{utc.second:02}{utc.microsecond // 1000:03}"
+    chance = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_LENGTH))
+    return f"{day}T{time}Z-{chance}"
+
+
+def is_recording_id(text: str) -> bool:
+    """Tell whether this is an id of ours; only such a text may enter a path."""
+    return _ID.fullmatch(text) is not None
+
+
+class Layout:
+    """The paths of one library."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.partial_folder = root / PARTIAL_FOLDER
+
+    def partial(self, recording_id: str) -> Path:
+        """Return where a recording is while it is written."""
+        return self.partial_folder / (_checked(recording_id) + AUDIO_SUFFIX)
+
+    def audio(self, recording_id: str) -> Path:
+        """Return where a finished recording is."""
+        return self._day_folder(recording_id) / (recording_id + AUDIO_SUFFIX)
+
+    def document(self, recording_id: str) -> Path:
+        """Return where what is known about a recording is."""
+        return self._day_folder(recording_id) / (recording_id + DOCUMENT_SUFFIX)
+
+    def ids(self, suffix: str) -> set[str]:
+        """Return the ids of all finished files of one kind that are in their place."""
+        found = set()
+        for path in self.root.glob(f"????/??/??/*{suffix}"):
+            name = path.name.removesuffix(suffix)
+            if is_recording_id(name) and path.parent == self._day_folder(name):
+                found.add(name)
+        return found
+
+    def partial_ids(self) -> list[str]:
+        """Return the ids of what is being written, or was when a server ended."""
+        names = (
+            path.name.removesuffix(AUDIO_SUFFIX)
+            for path in self.partial_folder.glob(f"*{AUDIO_SUFFIX}")
+        )
+        return sorted(name for name in names if is_recording_id(name))
+
+    def _day_folder(self, recording_id: str) -> Path:
+        day = _checked(recording_id)[:8]
+        return self.root / day[:4] / day[4:6] / day[6:]
+
+
+def _checked(recording_id: str) -> str:
+    if not is_recording_id(recording_id):
+        raise ValueError(f"not a recording id: {recording_id!r}")
+    return recording_id

@@ -1,0 +1,266 @@
+"""What is known about one recording: the document beside each WAV.
+
+Names that came from the wire (call ids, numbers, reasons) are only data here: they
+never become part of a path, and whoever shows them escapes them.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from server.audio import GapCause, PacketCounts
+from server.library.fields import FieldError, Fields, JsonObject, time_text
+
+
+class RecordingState(enum.StrEnum):
+    """What became of the audio."""
+
+    COMPLETE = "complete"
+    """All of it is there."""
+    PARTIAL = "partial"
+    """Some is missing; the gaps say what."""
+    SILENT = "silent"
+    """Nothing but silence was heard."""
+    MISSING = "missing"
+    """The tap was announced and no audio ever came."""
+    FAILED = "failed"
+    """It could not be received or kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether everything is there, and why we say so."""
+
+    complete: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Packets:
+    """What became of the packets (RTP) or messages (WebSocket) of a recording."""
+
+    received: int = 0
+    lost: int = 0
+    late: int = 0
+    duplicate: int = 0
+    reordered: int = 0
+
+    @classmethod
+    def of(cls, counts: PacketCounts) -> Packets:
+        """Return the counts as they are now."""
+        return cls(
+            received=counts.received,
+            lost=counts.lost,
+            late=counts.late,
+            duplicate=counts.duplicate,
+            reordered=counts.reordered,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TimedGap:
+    """A part of the file that is silent because no audio was there to write."""
+
+    start_s: float
+    length_s: float
+    cause: GapCause
+
+
+@dataclass(frozen=True, slots=True)
+class TimedDigit:
+    """A DTMF digit reported beside the audio."""
+
+    start_s: float
+    digit: str
+    length_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimedChange:
+    """Something about the sender changed here."""
+
+    start_s: float
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """One track of one tap, as it is kept."""
+
+    id: str
+    call_id: str
+    node_id: str
+    control_id: str
+    direction: str
+    transport: str
+    origin: str = ""
+    """Who wanted the tap, such as `inbound` or `api`."""
+    track: int = 0
+    codec: str
+    """As it arrived; the WAV is always 16-bit. Empty if no audio ever came."""
+    sample_rate: int
+    """0 if no audio ever came; so is `channels`."""
+    channels: int
+    started_at: datetime
+    """Wall clock of the first sample, UTC."""
+    ended_at: datetime | None = None
+    duration_s: float
+    samples: int
+    """Sample instants in the file, gaps included."""
+    has_audio: bool = True
+    """Whether there is a WAV beside this document."""
+    state: RecordingState
+    verdict: Verdict
+    end_reason: str = ""
+    """What ended the tap."""
+    from_number: str = ""
+    to_number: str = ""
+    packets: Packets = field(default_factory=Packets)
+    jitter_ms: float = 0.0
+    gaps: tuple[TimedGap, ...] = ()
+    gaps_omitted: int = 0
+    """Gaps that there were too many of to list."""
+    digits: tuple[TimedDigit, ...] = ()
+    changes: tuple[TimedChange, ...] = ()
+
+    def to_json(self) -> JsonObject:
+        """Return the document, ready for `json.dumps`."""
+        return {
+            "id": self.id,
+            "call_id": self.call_id,
+            "node_id": self.node_id,
+            "control_id": self.control_id,
+            "direction": self.direction,
+            "transport": self.transport,
+            "origin": self.origin,
+            "track": self.track,
+            "codec": self.codec,
+            "sample_rate": self.sample_rate,
+            "channels": self.channels,
+            "started_at": time_text(self.started_at),
+            "ended_at": None if self.ended_at is None else time_text(self.ended_at),
+            "duration_s": self.duration_s,
+            "samples": self.samples,
+            "has_audio": self.has_audio,
+            "state": self.state.value,
+            "verdict": {
+                "complete": self.verdict.complete,
+                "reason": self.verdict.reason,
+            },
+            "end_reason": self.end_reason,
+            "from": self.from_number,
+            "to": self.to_number,
+            "packets": _packets_json(self.packets),
+            "jitter_ms": self.jitter_ms,
+            "gaps": _gaps_json(self.gaps),
+            "gaps_omitted": self.gaps_omitted,
+            "digits": _digits_json(self.digits),
+            "changes": _changes_json(self.changes),
+        }
+
+    @classmethod
+    def from_json(cls, raw: object) -> Recording:
+        """Read a document. Unknown keys are passed over.
+
+        Raises:
+            FieldError: A field is missing or of the wrong type.
+        """
+        fields = Fields(raw)
+        verdict = fields.inner("verdict")
+        samples = fields.whole("samples")
+        return cls(
+            id=fields.text("id"),
+            call_id=fields.text("call_id"),
+            node_id=fields.text("node_id"),
+            control_id=fields.text("control_id"),
+            direction=fields.text("direction"),
+            transport=fields.text("transport"),
+            origin=fields.text("origin", ""),
+            track=fields.whole("track", 0),
+            codec=fields.text("codec"),
+            sample_rate=fields.whole("sample_rate"),
+            channels=fields.whole("channels"),
+            started_at=fields.time("started_at"),
+            ended_at=fields.optional_time("ended_at"),
+            duration_s=fields.number("duration_s"),
+            samples=samples,
+            has_audio=fields.flag("has_audio", samples > 0),
+            state=_state(fields),
+            verdict=Verdict(verdict.flag("complete"), verdict.text("reason")),
+            end_reason=fields.text("end_reason", ""),
+            from_number=fields.text("from"),
+            to_number=fields.text("to"),
+            packets=_packets(fields.inner("packets")),
+            jitter_ms=fields.number("jitter_ms", 0.0),
+            gaps=tuple(map(_gap, fields.each("gaps"))),
+            gaps_omitted=fields.whole("gaps_omitted", 0),
+            digits=tuple(map(_digit, fields.each("digits"))),
+            changes=tuple(map(_change, fields.each("changes"))),
+        )
+
+
+def _packets_json(packets: Packets) -> JsonObject:
+    return {
+        "received": packets.received,
+        "lost": packets.lost,
+        "late": packets.late,
+        "duplicate": packets.duplicate,
+        "reordered": packets.reordered,
+    }
+
+
+def _gaps_json(gaps: Sequence[TimedGap]) -> list[JsonObject]:
+    return [
+        {"start_s": gap.start_s, "length_s": gap.length_s, "cause": gap.cause.value}
+        for gap in gaps
+    ]
+
+
+def _digits_json(digits: Sequence[TimedDigit]) -> list[JsonObject]:
+    return [
+        {"start_s": one.start_s, "digit": one.digit, "length_s": one.length_s}
+        for one in digits
+    ]
+
+
+def _changes_json(changes: Sequence[TimedChange]) -> list[JsonObject]:
+    return [{"start_s": one.start_s, "what": one.what} for one in changes]
+
+
+def _state(fields: Fields) -> RecordingState:
+    try:
+        return RecordingState(fields.text("state"))
+    except ValueError:
+        raise FieldError("state", "one of " + ", ".join(RecordingState)) from None
+
+
+def _packets(fields: Fields) -> Packets:
+    return Packets(
+        received=fields.whole("received"),
+        # RFC 3550 A.3: expected minus received, which duplicates can turn negative.
+        lost=fields.integer("lost"),
+        late=fields.whole("late"),
+        duplicate=fields.whole("duplicate"),
+        reordered=fields.whole("reordered"),
+    )
+
+
+def _gap(fields: Fields) -> TimedGap:
+    try:
+        cause = GapCause(fields.text("cause"))
+    except ValueError:
+        raise FieldError("gaps.cause", "one of " + ", ".join(GapCause)) from None
+    return TimedGap(fields.number("start_s"), fields.number("length_s"), cause)
+
+
+def _digit(fields: Fields) -> TimedDigit:
+    return TimedDigit(
+        fields.number("start_s"), fields.text("digit"), fields.number("length_s")
+    )
+
+
+def _change(fields: Fields) -> TimedChange:
+    return TimedChange(fields.number("start_s"), fields.text("what"))
