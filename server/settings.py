@@ -1,0 +1,310 @@
+"""The settings: one frozen object with every key, its default and its meaning.
+
+A key has four spellings: `ptime` here and in the TOML file, `--ptime` as a flag, and
+`TAPDECK_PTIME` in the environment, where the platform's own keys keep the names that
+the official SDKs use (`SIGNALWIRE_…`). `server.config` merges the four sources; nothing
+else reads the environment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    SecretStr,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from server.addresses import (
+    LISTEN_FORM,
+    RANGE_FORM,
+    TAP_URI_FORM,
+    ListenAddress,
+    PortRange,
+    TapUri,
+    parse_listen_address,
+    parse_port_range,
+    parse_tap_uri,
+)
+
+MIN_SECRET_LENGTH = 16
+"""Shorter ones can be guessed by trying, since anybody may try."""
+
+CONFLICT = "settings_conflict"
+"""Type of the validation error that concerns more than one setting."""
+
+PHONE_FORM = "an E.164 number, such as +15550100001, or a sip: address"
+SPACE_FORM = "a host, such as example.signalwire.com, without a scheme"
+
+_PHONE = re.compile(r"\+[1-9]\d{1,14}|sips?:[^\s<>\"@]+@[^\s<>\"@]+", re.ASCII)
+_SPACE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?", re.ASCII)
+_URL_SAFE = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
+
+_T = TypeVar("_T")
+
+
+def _parsed(parse: Callable[[str], _T]) -> BeforeValidator:
+    """Parse text; let what is no text pass to the type's own check."""
+    return BeforeValidator(lambda raw: parse(raw) if isinstance(raw, str) else raw)
+
+
+def _matching(pattern: re.Pattern[str], form: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError(f"must be {form}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _check_length(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < MIN_SECRET_LENGTH:
+        raise ValueError(f"must have at least {MIN_SECRET_LENGTH} characters")
+    return secret
+
+
+def _check_token(secret: SecretStr) -> SecretStr:
+    if not _URL_SAFE.fullmatch(_check_length(secret).get_secret_value()):
+        raise ValueError("must be made of letters, digits and . _ ~ - only")
+    return secret
+
+
+def _split_list(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+_folded = _parsed(lambda text: text.strip().lower())
+_raised = _parsed(lambda text: text.strip().upper())
+# `hear` is what one of the platform's pages calls `listen`.
+_direction = _parsed(lambda text: text.strip().lower().replace("hear", "listen"))
+_Phone = Annotated[str, _matching(_PHONE, PHONE_FORM)]
+_Secret = Annotated[SecretStr, AfterValidator(_check_length)]
+_Token = Annotated[SecretStr, AfterValidator(_check_token)]
+
+
+def _setting(default: object, description: str, allowed: str, **options: Any) -> Any:
+    """Declare a setting; `allowed` completes "must be" in messages."""
+    extra: dict[str, JsonValue] = {"allowed": allowed}
+    return Field(default, description=description, json_schema_extra=extra, **options)
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured, checked."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        str_strip_whitespace=True,
+        str_min_length=1,
+    )
+
+    project_id: str | None = _setting(
+        None,
+        "SignalWire project; with its token, Tapdeck answers and taps calls itself",
+        "the id of a project",
+        repr=False,
+    )
+    relay_token: Annotated[SecretStr, Field(min_length=1)] | None = _setting(
+        None, "API token of the project, with the Voice permission", "an API token"
+    )
+    space: Annotated[str, _matching(_SPACE, SPACE_FORM)] = _setting(
+        "relay.signalwire.com", "host of the RELAY service", SPACE_FORM
+    )
+    relay_ca_file: Path | None = _setting(
+        None, "PEM file of the authorities to trust for RELAY", "the path of a file"
+    )
+    relay_scheme: Annotated[Literal["wss", "ws"], _folded] = _setting(
+        "wss", "`ws` only for a simulator without TLS", "wss or ws"
+    )
+
+    tap_uri: Annotated[TapUri, _parsed(parse_tap_uri)] | None = _setting(
+        None,
+        "tap destination as the platform sees it; the scheme chooses the transport",
+        TAP_URI_FORM,
+    )
+    http_listen: Annotated[ListenAddress, _parsed(parse_listen_address)] = _setting(
+        ListenAddress("127.0.0.1", 8080),
+        "address of WebSocket taps, API and pages",
+        LISTEN_FORM,
+    )
+    rtp_listen: Annotated[PortRange, _parsed(parse_port_range)] = _setting(
+        PortRange("127.0.0.1", 40000, 40000),
+        "UDP port shared by all RTP taps, or a range with one port for each tap",
+        RANGE_FORM,
+    )
+    accept: Annotated[Literal["announced", "any"], _folded] = _setting(
+        "announced",
+        "`announced`: only taps that Tapdeck asked for or was told of; "
+        "`any`: every stream that arrives",
+        "announced or any",
+    )
+    secret: _Secret | None = _setting(
+        None,
+        "signs the tokens of taps; replicas share it (without it: random at each "
+        "start, with a warning)",
+        f"at least {MIN_SECRET_LENGTH} characters",
+    )
+    static_tokens: Annotated[tuple[_Token, ...], _parsed(_split_list)] = _setting(
+        (),
+        "tokens for taps started elsewhere with a fixed address (SWML)",
+        f"a list of tokens of at least {MIN_SECRET_LENGTH} characters each",
+    )
+    api_token: _Secret | None = _setting(
+        None,
+        "bearer token of API and pages; without one they answer on loopback only",
+        f"at least {MIN_SECRET_LENGTH} characters",
+    )
+    allow_private_rtp: bool = _setting(
+        False,
+        "let `tap_uri` hold an RTP address that the platform would refuse, for tests "
+        "with the simulator",
+        "true or false",
+    )
+
+    contexts: Annotated[tuple[str, ...], _parsed(_split_list)] = _setting(
+        ("default",),
+        "RELAY contexts whose inbound calls are answered and tapped",
+        "a list of names",
+    )
+    connect_to: _Phone | None = _setting(
+        None, "number or SIP address to connect answered calls to", PHONE_FORM
+    )
+    connect_from: _Phone | None = _setting(
+        None,
+        "caller id shown to `connect_to` (without it: the number that was called)",
+        PHONE_FORM,
+    )
+    direction: Annotated[Literal["speak", "listen", "both", "stereo"], _direction] = (
+        _setting(
+            "both",
+            "`speak`: what the party says; `listen`: what it hears; `both`: their sum; "
+            "`stereo`: both, speak left and listen right",
+            "speak, listen, both or stereo",
+        )
+    )
+    codec: Annotated[Literal["PCMU", "PCMA", "OPUS"], _raised] = _setting(
+        "PCMU", "codec to ask for", "PCMU, PCMA or OPUS"
+    )
+    ptime: int = _setting(
+        20,
+        "milliseconds of audio in each RTP packet to ask for",
+        "a multiple of 10 from 10 to 120",
+        ge=10,
+        le=120,
+        multiple_of=10,
+    )
+
+    recordings_dir: Path = _setting(
+        Path("recordings"), "where recordings are kept", "the path of a directory"
+    )
+    l16_byte_order: Annotated[Literal["auto", "little", "big"], _folded] = _setting(
+        "auto", "byte order of L16 over WebSocket", "auto, little or big"
+    )
+    reorder_window_ms: int = _setting(
+        400,
+        "how long audio behind a missing RTP packet waits for it",
+        "a number of milliseconds from 0 to 10000",
+        ge=0,
+        le=10_000,
+    )
+    idle_timeout_s: float = _setting(
+        60.0,
+        "silence on the wire after which a tap counts as over",
+        "a number of seconds from 1 to 86400",
+        ge=1,
+        le=86_400,
+    )
+    max_message_bytes: int = _setting(
+        1_048_576,
+        "longest WebSocket message of a tap",
+        "a number of bytes from 1024 to 16777216",
+        ge=1024,
+        le=16_777_216,
+    )
+    max_taps: int = _setting(
+        4000, "taps at one time", "a number from 1 to 100000", ge=1, le=100_000
+    )
+    shutdown_timeout_s: float = _setting(
+        10.0,
+        "how long a shutdown waits for taps to end and files to be finished",
+        "a number of seconds from 0 to 3600",
+        ge=0,
+        le=3600,
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], _folded] = (
+        _setting("info", "least level to log", "debug, info, warning or error")
+    )
+    log_format: Annotated[Literal["auto", "human", "json"], _folded] = _setting(
+        "auto", "`auto`: human on a terminal, else json", "auto, human or json"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what is given and nothing else; `server.config` merges the sources."""
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _check_credentials(self) -> Self:
+        if (self.project_id is None) == (self.relay_token is None):
+            return self
+        given, missing = "project_id", "relay_token (SIGNALWIRE_API_TOKEN)"
+        if self.project_id is None:
+            given, missing = "relay_token", "project_id (SIGNALWIRE_PROJECT_ID)"
+        raise _conflict(given, f"is half of the credentials and {missing} is missing")
+
+    @model_validator(mode="after")
+    def _check_rtp_destination(self) -> Self:
+        uri = self.tap_uri
+        if uri is None or uri.scheme != "rtp":
+            return self
+        if uri.is_public or self.allow_private_rtp:
+            return self
+        raise _conflict(
+            "tap_uri",
+            f"names {uri.host}, which is not a public address, and the platform "
+            "sends RTP to public ones only (allow_private_rtp lifts this for tests)",
+        )
+
+    @property
+    def transport(self) -> Literal["ws", "rtp"] | None:
+        """How taps that we ask for send their audio; None if we cannot ask."""
+        return None if self.tap_uri is None else self.tap_uri.transport
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether a RELAY connection can be made."""
+        return self.project_id is not None
+
+    @property
+    def secret_values(self) -> tuple[str, ...]:
+        """Everything that must never reach a log."""
+        hidden = (self.relay_token, self.secret, self.api_token, *self.static_tokens)
+        values = [each.get_secret_value() for each in hidden if each is not None]
+        return (*values, self.project_id) if self.project_id else tuple(values)
+
+
+def _conflict(setting: str, problem: str) -> PydanticCustomError:
+    return PydanticCustomError(
+        CONFLICT, "{setting} {problem}", {"setting": setting, "problem": problem}
+    )

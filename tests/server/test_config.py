@@ -1,0 +1,284 @@
+"""Settings: where they come from, which source wins, what is said of mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from server.config import (
+    SETTINGS,
+    ListenAddress,
+    PortRange,
+    Settings,
+    environment_warnings,
+    load_settings,
+)
+from server.errors import ConfigError
+
+TOKEN = "aaaaaaaaaaaaaaaa"  # exactly as long as a token has to be
+
+
+def load(
+    environ: dict[str, str] | None = None, file: Path | None = None, **flags: str
+) -> Settings:
+    return load_settings(file=file, environ=environ or {}, flags=flags)
+
+
+def problems(
+    environ: dict[str, str] | None = None, file: Path | None = None, **flags: str
+) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(environ, file, **flags)
+    return caught.value.problems
+
+
+def config_file(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "tapdeck.toml"
+    file.write_text(text)
+    return file
+
+
+class TestSources:
+    def test_defaults_are_those_of_the_contract(self) -> None:
+        settings = load()
+        assert settings.http_listen == ListenAddress("127.0.0.1", 8080)
+        assert settings.rtp_listen == PortRange("127.0.0.1", 40000, 40000)
+        assert settings.tap_uri is None
+        assert settings.transport is None
+        assert not settings.has_credentials
+        assert settings.accept == "announced"
+        assert settings.contexts == ("default",)
+        assert settings.direction == "both"
+        assert (settings.codec, settings.ptime) == ("PCMU", 20)
+        assert settings.recordings_dir == Path("recordings")
+        assert settings.space == "relay.signalwire.com"
+
+    def test_a_later_source_wins_setting_by_setting(self, tmp_path: Path) -> None:
+        file = config_file(
+            tmp_path, 'ptime = 30\ncodec = "pcma"\ndirection = "speak"\nmax_taps = 7\n'
+        )
+        environ = {"TAPDECK_PTIME": "40", "TAPDECK_CODEC": "opus"}
+        settings = load(environ, file, ptime="50")
+        assert settings.ptime == 50
+        assert settings.codec == "OPUS"
+        assert settings.direction == "speak"
+        assert settings.max_taps == 7
+        assert settings.accept == "announced"
+
+    def test_the_platforms_variables_keep_the_names_of_its_sdks(self) -> None:
+        settings = load(
+            {
+                "SIGNALWIRE_PROJECT_ID": "p-1",
+                "SIGNALWIRE_API_TOKEN": "PT1",
+                "SIGNALWIRE_SPACE": "127.0.0.1:8443",
+                "SIGNALWIRE_RELAY_CA_FILE": "ca.pem",
+                "SIGNALWIRE_RELAY_SCHEME": "WS",
+                "TAPDECK_API_TOKEN": TOKEN,
+            }
+        )
+        assert settings.has_credentials
+        assert settings.project_id == "p-1"
+        assert settings.relay_token is not None
+        assert settings.relay_token.get_secret_value() == "PT1"
+        assert settings.space == "127.0.0.1:8443"
+        assert settings.relay_ca_file == Path("ca.pem")
+        assert settings.relay_scheme == "ws"
+        assert settings.api_token is not None
+        assert settings.api_token.get_secret_value() == TOKEN
+
+    def test_an_empty_variable_counts_as_not_set(self) -> None:
+        assert load({"TAPDECK_PTIME": "", "SIGNALWIRE_PROJECT_ID": ""}).ptime == 20
+
+    def test_the_process_environment_is_not_read_behind_our_back(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for info in SETTINGS.values():
+            monkeypatch.setenv(info.environment, "nonsense")
+            monkeypatch.setenv(info.name.upper(), "nonsense")
+        assert load() == Settings()
+
+    def test_lists_are_separated_by_commas_or_are_toml_lists(
+        self, tmp_path: Path
+    ) -> None:
+        assert load(contexts="sales, support,").contexts == ("sales", "support")
+        file = config_file(tmp_path, 'contexts = ["sales", "support"]')
+        assert load(file=file).contexts == ("sales", "support")
+
+    @pytest.mark.parametrize("text", ["true", "yes", "1", "on"])
+    def test_switches_take_the_usual_words(self, text: str) -> None:
+        assert load(allow_private_rtp=text).allow_private_rtp
+
+    def test_hear_is_stored_as_listen(self) -> None:
+        assert load(direction="Hear").direction == "listen"
+
+    def test_settings_cannot_be_changed(self) -> None:
+        with pytest.raises(ValueError, match="frozen"):
+            load().ptime = 30
+
+    def test_each_setting_has_its_own_variable_and_a_description(self) -> None:
+        names = [info.environment for info in SETTINGS.values()]
+        assert len(set(names)) == len(names)
+        assert all(info.description and info.allowed for info in SETTINGS.values())
+        assert SETTINGS["rtp_listen"].environment == "TAPDECK_RTP_LISTEN"
+        assert SETTINGS["rtp_listen"].flag == "--rtp-listen"
+
+    def test_every_default_can_be_given_as_text_and_means_the_same(self) -> None:
+        given = {
+            info.environment: info.default
+            for info in SETTINGS.values()
+            if info.default and not info.is_secret
+        }
+        assert load(given) == load()
+
+
+class TestWhatIsRefused:
+    @pytest.mark.parametrize(
+        ("setting", "value", "rule"),
+        [
+            ("ptime", "25", "a multiple of 10 from 10 to 120"),
+            ("ptime", "130", "a multiple of 10 from 10 to 120"),
+            ("ptime", "soon", "a multiple of 10 from 10 to 120"),
+            ("codec", "G729", "PCMU, PCMA or OPUS"),
+            ("codec", "L16", "PCMU, PCMA or OPUS"),
+            ("direction", "sideways", "speak, listen, both or stereo"),
+            ("accept", "all", "announced or any"),
+            ("http_listen", "8080", "HOST:PORT"),
+            ("http_listen", "0.0.0.0:8080-8090", "HOST:PORT"),
+            ("rtp_listen", "0.0.0.0", "HOST:FIRST-LAST"),
+            ("space", "https://example.signalwire.com", "without a scheme"),
+            ("connect_to", "555-0100", "an E.164 number"),
+            ("connect_to", "+0155", "an E.164 number"),
+            ("connect_to", "sip:nobody", "or a sip: address"),
+            ("max_taps", "0", "from 1 to 100000"),
+            ("idle_timeout_s", "nan", "from 1 to 86400"),
+            ("log_level", "loud", "debug, info, warning or error"),
+            ("log_format", "xml", "auto, human or json"),
+            ("l16_byte_order", "middle", "auto, little or big"),
+            ("allow_private_rtp", "perhaps", "true or false"),
+        ],
+    )
+    def test_the_sentence_names_setting_origin_value_and_rule(
+        self, setting: str, value: str, rule: str
+    ) -> None:
+        variable = SETTINGS[setting].environment
+        (problem,) = problems({variable: value})
+        assert problem.startswith(f"{setting} (variable {variable}) is '{value}', but")
+        assert rule in problem
+        assert problem.endswith(".")
+
+    def test_the_flag_is_named_where_the_flag_is_at_fault(self) -> None:
+        (problem,) = problems({"TAPDECK_PTIME": "20"}, ptime="21")
+        assert problem.startswith("ptime (flag --ptime) is '21'")
+
+    def test_the_file_is_named_where_the_file_is_at_fault(self, tmp_path: Path) -> None:
+        file = config_file(tmp_path, "ptime = 21")
+        (problem,) = problems(file=file)
+        assert problem.startswith(f"ptime (file {file}) is 21, but must be")
+
+    def test_all_problems_are_told_at_once(self) -> None:
+        found = problems({"TAPDECK_PTIME": "21", "TAPDECK_CODEC": "x"}, accept="some")
+        assert [problem.split()[0] for problem in found] == ["accept", "codec", "ptime"]
+
+    @pytest.mark.parametrize("name", ["secret", "api_token", "static_tokens"])
+    def test_a_short_secret_is_refused_and_not_shown(self, name: str) -> None:
+        (problem,) = problems({SETTINGS[name].environment: "hunter2"})
+        assert "at least 16 characters" in problem
+        assert "hunter2" not in problem
+
+    def test_a_static_token_must_fit_into_a_path(self) -> None:
+        (problem,) = problems(static_tokens=f"{TOKEN},{TOKEN}/../x")
+        assert "letters, digits and . _ ~ -" in problem
+        assert load(static_tokens=f"{TOKEN},{TOKEN}2").static_tokens[1] is not None
+
+    @pytest.mark.parametrize(
+        ("given", "missing"),
+        [
+            ("SIGNALWIRE_PROJECT_ID", "SIGNALWIRE_API_TOKEN"),
+            ("SIGNALWIRE_API_TOKEN", "SIGNALWIRE_PROJECT_ID"),
+        ],
+    )
+    def test_half_of_the_credentials_is_refused(self, given: str, missing: str) -> None:
+        (problem,) = problems({given: "PTsomething"})
+        assert f"(variable {given}) is half of the credentials" in problem
+        assert f"({missing}) is missing." in problem
+        assert "PTsomething" not in problem
+
+    def test_an_unknown_key_comes_with_a_suggestion(self, tmp_path: Path) -> None:
+        file = config_file(tmp_path, 'rtp_listne = "0.0.0.0:1"\n[server]\nx = 1\n')
+        misspelt, table = problems(file=file)
+        assert misspelt == (
+            f"rtp_listne is not a setting; did you mean rtp_listen? (file {file})."
+        )
+        assert table == f"server is not a setting (file {file})."
+
+    def test_a_misspelt_variable_is_refused(self) -> None:
+        (problem,) = problems({"TAPDECK_CODECS": "PCMU"})
+        assert "did you mean TAPDECK_CODEC?" in problem
+
+    def test_variables_of_an_orchestrator_are_left_alone(self) -> None:
+        environ = {"TAPDECK_SERVICE_HOST": "10.0.0.1", "TAPDECK_PORT_8080_TCP": "x"}
+        assert load(environ) == load()
+        assert environment_warnings(environ) == tuple(sorted(environ))
+
+    def test_a_missing_file_is_told_in_a_sentence(self, tmp_path: Path) -> None:
+        file = tmp_path / "none.toml"
+        (problem,) = problems(file=file)
+        expected = f"Cannot read the config file {file}: No such file or directory."
+        assert problem == expected
+
+    @pytest.mark.parametrize("content", [b"ptime = ", b"\xff\xfe"])
+    def test_a_file_that_is_not_toml_is_told_in_a_sentence(
+        self, tmp_path: Path, content: bytes
+    ) -> None:
+        file = tmp_path / "tapdeck.toml"
+        file.write_bytes(content)
+        (problem,) = problems(file=file)
+        assert problem.startswith(f"The config file {file} is not TOML: ")
+
+    def test_a_table_where_text_belongs_is_refused(self, tmp_path: Path) -> None:
+        (problem,) = problems(file=config_file(tmp_path, "[codec]\nname = 1"))
+        assert "but must be PCMU, PCMA or OPUS" in problem
+
+    @pytest.mark.parametrize(
+        "uri", ["rtp://10.0.0.1:4000", "rtp://203.0.113.9:4000", "rtp://127.0.0.1:4000"]
+    )
+    def test_an_rtp_destination_must_be_public_unless_allowed(self, uri: str) -> None:
+        (problem,) = problems(tap_uri=uri)
+        assert "is not a public address" in problem
+        settings = load(tap_uri=uri, allow_private_rtp="true")
+        assert settings.transport == "rtp"
+
+    def test_a_signed_query_and_a_password_are_not_shown(self) -> None:
+        (problem,) = problems(tap_uri="http://user:word@host/tap?sig=hush")
+        assert "hush" not in problem
+        assert "user:" not in problem
+
+
+class TestSecrets:
+    def test_none_is_in_the_repr(self) -> None:
+        settings = load(
+            project_id="p-secret",
+            relay_token="PT-secret",
+            secret="s-secret-s-secret",
+            api_token="a-secret-a-secret",
+            static_tokens="t-secret-t-secret",
+            tap_uri="wss://host/tap?sig=q-secret",
+        )
+        assert "-secret" not in repr(settings)
+        assert "-secret" not in repr(settings.tap_uri)
+        assert set(settings.secret_values) == {
+            "p-secret",
+            "PT-secret",
+            "s-secret-s-secret",
+            "a-secret-a-secret",
+            "t-secret-t-secret",
+        }
+
+    def test_there_are_none_by_default(self) -> None:
+        assert load().secret_values == ()
+
+    def test_which_settings_are_secret_is_known_to_the_documentation(self) -> None:
+        hidden = {info.name for info in SETTINGS.values() if info.is_secret}
+        expected = {"project_id", "relay_token", "secret", "static_tokens", "api_token"}
+        assert hidden == expected
