@@ -1,0 +1,47 @@
+"""G.711: µ-law and A-law bytes to 16-bit samples, a whole array at a time.
+
+ITU-T G.711 (11/88), tables 1a to 2b, scaled to 16 bits as every telephony decoder
+does: 14-bit µ-law values by 4, 13-bit A-law values by 8.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from server.audio import Samples
+
+_MULAW_BIAS = 0x84
+"""33 of the 14-bit scale: what makes every segment start at a power of two."""
+
+
+def _mulaw_table() -> Samples:
+    code = ~np.arange(256) & 0xFF
+    exponent = code >> 4 & 7
+    magnitude = (((code & 0x0F) << 3) + _MULAW_BIAS << exponent) - _MULAW_BIAS
+    return np.where(code & 0x80, -magnitude, magnitude).astype(np.int16)
+
+
+def _alaw_table() -> Samples:
+    # Even bits are inverted on the line, so that silence carries transitions.
+    code = np.arange(256) ^ 0x55
+    exponent = code >> 4 & 7
+    mantissa = (code & 0x0F) << 4
+    # The first segment has no leading one, and the same step as the second.
+    magnitude = np.where(
+        exponent == 0, mantissa + 8, mantissa + 0x108 << np.maximum(exponent - 1, 0)
+    )
+    return np.where(code & 0x80, magnitude, -magnitude).astype(np.int16)
+
+
+_MULAW = _mulaw_table()
+_ALAW = _alaw_table()
+
+
+def decode_mulaw(data: bytes) -> Samples:
+    """Return one sample for each byte of µ-law (PCMU)."""
+    return _MULAW[np.frombuffer(data, np.uint8)]
+
+
+def decode_alaw(data: bytes) -> Samples:
+    """Return one sample for each byte of A-law (PCMA)."""
+    return _ALAW[np.frombuffer(data, np.uint8)]

@@ -1,0 +1,56 @@
+"""Sampling rate conversion of runs, each to an exact length and in its exact place.
+
+A streaming resampler delays its output by its filter and keeps the end to itself. A
+run has to be complete at once and may not move, so each is converted on its own, with
+the input before it as context on the left, and on the right a point reflection of its
+own end: that continues both value and slope, so the joint is not heard.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import soxr
+
+from server.audio import Samples
+
+_CONTEXT_S = 0.02
+"""More than the filter's reach at any rate that occurs."""
+
+
+class Resampler:
+    """Converts the audio of one stream from one sampling rate to another."""
+
+    def __init__(self, rate_in: int, rate_out: int) -> None:
+        self._rate_in = rate_in
+        self._rate_out = rate_out
+        # Whole periods of the ratio, so that the context ends on an output sample.
+        period = rate_in // math.gcd(rate_in, rate_out)
+        self._context_length = period * math.ceil(_CONTEXT_S * rate_in / period)
+        self._context: Samples | None = None
+
+    def convert(self, samples: Samples, length: int, *, follows: bool) -> Samples:
+        """Return `samples`, shape (n, channels), converted to `length` samples.
+
+        Args:
+            samples: The input.
+            length: Samples to return; within one of what the ratio of rates gives.
+            follows: The input comes straight after that of the last call.
+        """
+        size = self._context_length
+        channels = samples.shape[1]
+        before = self._context if follows else None
+        if before is None:
+            before = np.zeros((size, channels), np.int16)
+        joined = np.concatenate([before, samples])
+        self._context = joined[-size:]
+        tail = joined[-size - 1 :].astype(np.float32)
+        reflected = 2 * tail[-1] - tail[-2::-1]
+        whole = np.concatenate([joined.astype(np.float32), reflected])
+        converted = soxr.resample(whole, self._rate_in, self._rate_out)
+        start = size * self._rate_out // self._rate_in
+        wanted = converted[start : start + length]
+        limits = np.iinfo(np.int16)
+        result: Samples = np.rint(wanted).clip(limits.min, limits.max).astype(np.int16)
+        return result
