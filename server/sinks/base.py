@@ -1,0 +1,53 @@
+"""What consumes the audio of a track: a recorder, a forward, a listener."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from server.audio import (
+    AudioBlock,
+    Digit,
+    Gap,
+    PacketCounts,
+    SourceChange,
+    StreamInfo,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSummary:
+    """Everything known of a track when it is over."""
+
+    length: int
+    """Samples from position 0 to the end, with audio or without."""
+    ended_at: datetime
+    outcome: str
+    """`complete`, `partial`, `silent`, `missing` or `failed`."""
+    is_complete: bool
+    reason: str
+    """The verdict in a sentence or two."""
+    end_reason: str
+    origin: str
+    counts: PacketCounts
+    gaps: Sequence[Gap] = field(default=())
+    digits: Sequence[Digit] = field(default=())
+    changes: Sequence[SourceChange] = field(default=())
+
+
+class AudioSink(Protocol):
+    """One consumer of one track. One task calls it, in order."""
+
+    async def open(self, info: StreamInfo) -> None:
+        """Get ready; the track is about to begin."""
+        ...
+
+    async def write(self, block: AudioBlock) -> None:
+        """Take audio. `block.start` never decreases; blocks may be missing."""
+        ...
+
+    async def close(self, summary: StreamSummary) -> None:
+        """Finish; nothing follows."""
+        ...

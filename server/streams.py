@@ -1,0 +1,281 @@
+"""The one joint between media and sinks: what a tap hears, decoded in bulk.
+
+    session.take() -> Run  -> decoder -> AudioBlock -> every sink of the track
+                      Gap, Digit, SourceChange      -> the evidence of the track
+
+Light codecs are decoded where they are (a table look-up over a whole run); heavy ones
+in a thread, in order, behind a bounded backlog.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from server.audio import (
+    AudioBlock,
+    AudioFormat,
+    Digit,
+    Gap,
+    GapCause,
+    Run,
+    Samples,
+    SourceChange,
+    StreamInfo,
+    TrackEvent,
+)
+from server.codecs.registry import Decoder, decoder_for
+from server.sinks.base import AudioSink, StreamSummary
+from server.sinks.runner import SinkRunner
+from server.taps.tap import EndReason, Tap
+from server.taps.verdict import TrackEvidence, Verdict, verdict_with_audio
+
+log = logging.getLogger(__name__)
+
+MAX_BACKLOG_S = 60.0
+"""Seconds of encoded audio that wait for a decoding thread."""
+
+MAX_NOTES = 100_000
+"""Gaps, digits and changes remembered for one track, each."""
+
+Note = TypeVar("Note", Gap, Digit, SourceChange)
+SinkFactory = Callable[[StreamInfo], Sequence[AudioSink]]
+
+
+class Track:
+    """One track: its decoders, its sinks, and the evidence of what became of it."""
+
+    def __init__(self, info: StreamInfo, sinks: Sequence[AudioSink]) -> None:
+        self.info = info
+        self.length = 0
+        """Samples so far, with audio or without."""
+        self.peak = 0
+        """Largest absolute sample so far."""
+        self.gaps: list[Gap] = []
+        self.digits: list[Digit] = []
+        self.changes: list[SourceChange] = []
+        self.missing: dict[GapCause, int] = {}
+        self._decoders: dict[AudioFormat, Decoder] = {}
+        self._backlog: deque[Run] = deque()
+        self._backlog_samples = 0
+        self._decoding: asyncio.Task[None] | None = None
+        self._runners = [SinkRunner(sink, info) for sink in sinks]
+        for runner in self._runners:
+            runner.start()
+
+    @property
+    def error(self) -> Exception | None:
+        """What broke a sink of this track, if anything did."""
+        return next((each.error for each in self._runners if each.error), None)
+
+    def handle(self, event: TrackEvent) -> None:
+        """Take one event of the media session."""
+        match event:
+            case Run():
+                self._handle_run(event)
+            case Gap():
+                self._note_gap(event)
+            case Digit():
+                _append_bounded(self.digits, event)
+            case SourceChange():
+                _append_bounded(self.changes, event)
+
+    async def close(self, summary: StreamSummary) -> None:
+        """Finish decoding, then every sink."""
+        await self.settle()
+        await asyncio.gather(*(each.close(summary) for each in self._runners))
+
+    async def settle(self) -> None:
+        """Wait until everything that was taken has been decoded."""
+        if self._decoding is not None:
+            await self._decoding
+
+    async def abandon(self) -> None:
+        """Stop at once."""
+        if self._decoding is not None:
+            self._decoding.cancel()
+            await asyncio.gather(self._decoding, return_exceptions=True)
+        await asyncio.gather(*(each.abandon() for each in self._runners))
+
+    def _handle_run(self, run: Run) -> None:
+        self.length = max(self.length, run.start + run.length)
+        decoder = self._decoder(run.format)
+        if self._decoding is None and not decoder.is_heavy:
+            self._deliver(run, decoder.decode(run))
+            return
+        if self._backlog_samples > MAX_BACKLOG_S * self.info.sample_rate:
+            self._note_gap(Gap(run.start, run.length, GapCause.DROPPED))
+            return
+        self._backlog.append(run)
+        self._backlog_samples += run.length
+        if self._decoding is None:
+            name = f"decode {self.info.recording_id}"
+            self._decoding = asyncio.create_task(self._decode_backlog(), name=name)
+
+    async def _decode_backlog(self) -> None:
+        try:
+            while self._backlog:
+                run = self._backlog.popleft()
+                decoder = self._decoder(run.format)
+                samples = await asyncio.to_thread(decoder.decode, run)
+                self._backlog_samples -= run.length
+                self._deliver(run, samples)
+        finally:
+            self._decoding = None
+
+    def _decoder(self, audio_format: AudioFormat) -> Decoder:
+        if (decoder := self._decoders.get(audio_format)) is None:
+            decoder = decoder_for(
+                audio_format, self.info.sample_rate, self.info.channels
+            )
+            self._decoders[audio_format] = decoder
+        return decoder
+
+    def _deliver(self, run: Run, samples: Samples) -> None:
+        if len(samples):
+            self.peak = max(self.peak, int(samples.max()), -int(samples.min()))
+        block = AudioBlock(run.start, samples)
+        kept = [runner.put(block) for runner in self._runners]
+        if not all(kept):
+            self._note_gap(Gap(run.start, run.length, GapCause.DROPPED))
+
+    def _note_gap(self, gap: Gap) -> None:
+        self.length = max(self.length, gap.start + gap.length)
+        self.missing[gap.cause] = self.missing.get(gap.cause, 0) + gap.length
+        last = self.gaps[-1] if self.gaps else None
+        if (
+            last is not None
+            and last.cause is gap.cause
+            and last.start + last.length == gap.start
+        ):
+            self.gaps[-1] = replace(last, length=last.length + gap.length)
+        else:
+            _append_bounded(self.gaps, gap)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Turns monotonic seconds into wall time; read once, so that it never steps."""
+
+    offset: float
+    """Wall seconds minus monotonic seconds."""
+
+    def at(self, now: float) -> datetime:
+        """Return the wall time at `now`, UTC."""
+        return datetime.fromtimestamp(now + self.offset, UTC)
+
+
+class TapStream:
+    """The audio of one tap on its way to its sinks."""
+
+    def __init__(
+        self,
+        tap: Tap,
+        *,
+        clock: Clock,
+        new_recording_id: Callable[[datetime], str],
+        sinks: SinkFactory,
+    ) -> None:
+        self.tap = tap
+        self.tracks: list[Track] = []
+        self._clock = clock
+        self._new_recording_id = new_recording_id
+        self._sinks = sinks
+
+    def pump(self, now: float) -> None:
+        """Pass on everything that is due."""
+        session = self.tap.session
+        session.handle_timer(now)
+        for track, event in session.take(now):
+            while track >= len(self.tracks):
+                self.tracks.append(self._begin(len(self.tracks)))
+            self.tracks[track].handle(event)
+
+    async def close(self, now: float) -> None:
+        """Pass on the rest and finish every sink."""
+        tap = self.tap
+        ended_at = now if tap.ended_at is None else tap.ended_at
+        is_span_known = tap.end_reason not in (EndReason.IDLE, EndReason.BYE)
+        tap.session.finish(ended_at, pad=is_span_known)
+        self.pump(now)
+        await asyncio.gather(
+            *(self._close_track(track, ended_at) for track in self.tracks)
+        )
+
+    async def abandon(self) -> None:
+        """Stop at once, leaving unfinished what is unfinished."""
+        await asyncio.gather(*(track.abandon() for track in self.tracks))
+
+    def _begin(self, track: int) -> Track:
+        tap = self.tap
+        audio_format = tap.session.track_format(track)
+        started_at = self._clock.at(tap.session.track_started_at(track))
+        info = StreamInfo(
+            recording_id=self._new_recording_id(started_at),
+            control_id=tap.control_id,
+            call_id=tap.call_id,
+            node_id=tap.node_id,
+            direction=tap.direction.value,
+            transport=tap.transport.value,
+            codec=audio_format.codec,
+            sample_rate=audio_format.sample_rate,
+            channels=audio_format.channels,
+            track=track,
+            started_at=started_at.timestamp(),
+            from_number=tap.from_number,
+            to_number=tap.to_number,
+        )
+        log.info("recording %s begins", info.recording_id)
+        return Track(info, self._sinks(info))
+
+    async def _close_track(self, track: Track, ended_at: float) -> None:
+        await track.settle()
+        verdict = self._judge(track)
+        await track.close(self._summarise(track, verdict, ended_at))
+        log.info(
+            "recording %s %s, %.2f s: %s",
+            track.info.recording_id,
+            verdict.outcome.value,
+            track.length / track.info.sample_rate,
+            verdict.reason,
+        )
+
+    def _judge(self, track: Track) -> Verdict:
+        tap = self.tap
+        evidence = TrackEvidence(
+            sample_rate=track.info.sample_rate,
+            samples=track.length,
+            missing=track.missing,
+            lost_packets=tap.session.counts(track.info.track).lost,
+            peak=track.peak,
+        )
+        reason = tap.end_reason or EndReason.ERROR
+        return verdict_with_audio(evidence, reason, tap.origin, tap.end_detail)
+
+    def _summarise(
+        self, track: Track, verdict: Verdict, ended_at: float
+    ) -> StreamSummary:
+        tap = self.tap
+        return StreamSummary(
+            length=track.length,
+            ended_at=self._clock.at(ended_at),
+            outcome=verdict.outcome.value,
+            is_complete=verdict.is_complete,
+            reason=verdict.reason,
+            end_reason=(tap.end_reason or EndReason.ERROR).value,
+            origin=tap.origin.value,
+            counts=tap.session.counts(track.info.track),
+            gaps=sorted(track.gaps, key=lambda gap: gap.start),
+            digits=track.digits,
+            changes=track.changes,
+        )
+
+
+def _append_bounded(notes: list[Note], note: Note) -> None:
+    if len(notes) < MAX_NOTES:
+        notes.append(note)

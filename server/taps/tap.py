@@ -1,0 +1,327 @@
+"""One tap and its life, from the announcement to the verdict.
+
+Theory of operation. A tap has two sides that know nothing of each other: *control*
+(RELAY, SWML or REST says that a tap begins and ends) and *media* (its audio arrives and
+ceases). Either may come first, and either may be missing. The state below is about
+media, because that is what a recording is made of:
+
+    waiting --media--> receiving <--media/quiet--> stalled
+    waiting --end--> failed        receiving, stalled --end--> finished
+
+An end is first *due* (`end_reason` and `finish_at` are set, audio under way may still
+arrive) and then *happens* (`close`). A sender that closes its stream and comes back
+within the grace time takes the end back; an end told by control is never taken back.
+
+Pure: every method takes `now`, monotonic seconds.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from server.audio import AudioFormat, PacketCounts, TrackEvent
+
+
+class TapState(enum.StrEnum):
+    """Where a tap is in its life."""
+
+    WAITING = "waiting"
+    """Asked for or announced; no audio yet."""
+    RECEIVING = "receiving"
+    STALLED = "stalled"
+    """There was audio, and for some seconds there has been none."""
+    FINISHED = "finished"
+    """Over, with audio."""
+    FAILED = "failed"
+    """Over, without any."""
+
+
+class TapInput(enum.Enum):
+    """What moves a tap from state to state."""
+
+    MEDIA = "media"
+    QUIET = "quiet"
+    END = "end"
+
+
+TRANSITIONS: dict[TapState, dict[TapInput, TapState]] = {
+    TapState.WAITING: {
+        TapInput.MEDIA: TapState.RECEIVING,
+        TapInput.END: TapState.FAILED,
+    },
+    TapState.RECEIVING: {
+        TapInput.QUIET: TapState.STALLED,
+        TapInput.END: TapState.FINISHED,
+    },
+    TapState.STALLED: {
+        TapInput.MEDIA: TapState.RECEIVING,
+        TapInput.END: TapState.FINISHED,
+    },
+    TapState.FINISHED: {},
+    TapState.FAILED: {},
+}
+
+
+class TapDirection(enum.StrEnum):
+    """Which half of the tapped leg (SWML and RELAY `tap`)."""
+
+    SPEAK = "speak"
+    """What the tapped party says."""
+    LISTEN = "listen"
+    """What the tapped party hears."""
+    BOTH = "both"
+
+
+class Transport(enum.StrEnum):
+    """How the audio of a tap travels."""
+
+    WS = "ws"
+    RTP = "rtp"
+
+
+class TapOrigin(enum.StrEnum):
+    """Who asked for a tap."""
+
+    RELAY = "relay"
+    """This server, for a call of its contexts."""
+    API = "api"
+    """A caller of this server's HTTP API."""
+    STATIC = "static"
+    """Somebody who was given a fixed address of this server, in SWML for example."""
+    FOREIGN = "foreign"
+    """Nobody that this server knows of."""
+
+    @property
+    def is_controlled(self) -> bool:
+        """Whether control will tell when such a tap ends."""
+        return self in (TapOrigin.RELAY, TapOrigin.API)
+
+
+class EndReason(enum.StrEnum):
+    """Why a tap ended."""
+
+    STOPPED = "stopped"
+    HANGUP = "hangup"
+    FINISHED = "finished"
+    CLOSED = "closed"
+    BYE = "bye"
+    IDLE = "idle"
+    SHUTDOWN = "shutdown"
+    REFUSED = "refused"
+    NO_AUDIO = "no_audio"
+    ERROR = "error"
+
+    @property
+    def is_from_media(self) -> bool:
+        """Whether a returning sender takes this end back."""
+        return self in (EndReason.CLOSED, EndReason.BYE)
+
+
+class MediaSession(Protocol):
+    """Network input of one tap turned into audio at positions.
+
+    `server.rtp.session` and `server.taps.ws_session` are the two kinds.
+    """
+
+    drops: Counter[str]
+    last_media_at: float | None
+    ended: str | None
+
+    @property
+    def track_count(self) -> int:
+        """How many tracks have begun."""
+        ...
+
+    def take(self, now: float) -> list[tuple[int, TrackEvent]]:
+        """Return what is due, in order of position on each track."""
+        ...
+
+    def finish(self, now: float, *, pad: bool) -> None:
+        """Make everything held due; with `pad`, silence up to `now` as well."""
+        ...
+
+    def track_format(self, track: int) -> AudioFormat:
+        """Return the format that the track began with."""
+        ...
+
+    def track_started_at(self, track: int) -> float:
+        """Return when position 0 of the track was heard."""
+        ...
+
+    def counts(self, track: int) -> PacketCounts:
+        """Return a copy of the counters of the track."""
+        ...
+
+    def get_timer(self) -> float | None:
+        """Return when `handle_timer` wants to be called."""
+        ...
+
+    def handle_timer(self, now: float) -> None:
+        """Give up on what is overdue."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TapLimits:
+    """How long a tap waits for what, in seconds."""
+
+    sign: float = 10.0
+    """From the platform's 200 to `tapping` or the first audio."""
+    stall: float = 2.0
+    """Without audio before a tap counts as stalled."""
+    drain: float = 2.0
+    """After the end, for audio that is still under way."""
+    quiet: float = 0.5
+    """Without audio after the end before the drain is cut short."""
+    grace: float = 2.0
+    """After the sender closed its stream, for it to come back."""
+    idle: float = 60.0
+    """Without audio before a tap is over that nobody controls or is connected to."""
+    forgotten: float = 4 * 3600.0
+    """Without audio before any tap is over: its end was never told."""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Tap:
+    """One tap: who and what it is, and where it is in its life."""
+
+    control_id: str
+    transport: Transport
+    direction: TapDirection
+    origin: TapOrigin
+    session: MediaSession
+    created_at: float
+    limits: TapLimits
+    call_id: str = ""
+    node_id: str = ""
+    from_number: str = ""
+    to_number: str = ""
+    token: str = field(default="", repr=False)
+    """The secret of its WebSocket address; empty over RTP."""
+    port: int | None = None
+    """The local UDP port opened for this tap alone, if there is one."""
+    state: TapState = TapState.WAITING
+    accepted_at: float | None = None
+    is_confirmed: bool = False
+    """Whether control said that the tap runs."""
+    is_control_over: bool = False
+    """Whether control said that it is over, so that there is nothing left to stop."""
+    connections: int = 0
+    """WebSockets open for it."""
+    end_reason: EndReason | None = None
+    end_detail: str = ""
+    ended_at: float | None = None
+    """When it ended; audio and silence count up to here."""
+    finish_at: float | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen."""
+        return not TRANSITIONS[self.state]
+
+    def accepted(self, now: float) -> None:
+        """Note that the platform agreed to tap."""
+        self.accepted_at = now
+
+    def confirmed(self) -> None:
+        """Note that the platform says it is tapping."""
+        self.is_confirmed = True
+
+    def connected(self) -> None:
+        """Note a WebSocket for this tap; it takes back an end that media had told."""
+        self.connections += 1
+        self._take_back_media_end()
+
+    def disconnected(self, now: float, detail: str = "") -> None:
+        """Note that a WebSocket of this tap is gone."""
+        self.connections -= 1
+        if self.connections == 0:
+            self._media_over(EndReason.CLOSED, now, detail)
+
+    def control_ended(self, reason: EndReason, now: float, detail: str = "") -> None:
+        """Note that control says it is over."""
+        self.is_control_over = True
+        if self.end_reason is not None and not self.end_reason.is_from_media:
+            if (self.end_reason, reason) == (EndReason.FINISHED, EndReason.HANGUP):
+                # The tap's own event came first; this one says why.
+                self.end_reason = reason
+            return
+        media_is_over = self.end_reason is not None
+        self.end_reason, self.end_detail = reason, detail
+        self.ended_at = now if self.ended_at is None else self.ended_at
+        self.finish_at = now if media_is_over else now + self.limits.drain
+
+    def end(self, reason: EndReason, now: float, detail: str = "") -> None:
+        """End it now, whatever may still be under way."""
+        if self.end_reason is None or self.end_reason.is_from_media:
+            self.end_reason, self.end_detail = reason, detail
+        self.ended_at = now if self.ended_at is None else self.ended_at
+        self.finish_at = now
+
+    def observe(self, now: float) -> None:
+        """Compare the media session with the clock and move the state."""
+        last = self.session.last_media_at
+        if last is not None and now - last <= self.limits.stall:
+            self._move(TapInput.MEDIA)
+            if self.end_reason is EndReason.BYE and self.session.ended is None:
+                self._take_back_media_end()
+        elif last is not None:
+            # Audio may have come and gone between two looks.
+            self._move(TapInput.MEDIA)
+            self._move(TapInput.QUIET)
+        if self.session.ended is not None and self.end_reason is None:
+            self._media_over(EndReason.BYE, last if last is not None else now)
+        self._check_deadlines(now, last)
+
+    def is_due(self, now: float) -> bool:
+        """Return whether its end should happen now."""
+        if self.finish_at is None:
+            return False
+        if now >= self.finish_at:
+            return True
+        last = self.session.last_media_at
+        return (
+            self.is_control_over
+            and self.transport is Transport.RTP
+            and last is not None
+            and self.ended_at is not None
+            and now - max(last, self.ended_at) >= self.limits.quiet
+        )
+
+    def close(self) -> None:
+        """Let the end happen."""
+        self._move(TapInput.MEDIA if self.session.track_count else TapInput.QUIET)
+        self._move(TapInput.END)
+
+    def _move(self, what: TapInput) -> None:
+        self.state = TRANSITIONS[self.state].get(what, self.state)
+
+    def _media_over(self, reason: EndReason, now: float, detail: str = "") -> None:
+        if self.end_reason is not None:
+            self.finish_at = now
+            return
+        self.end_reason, self.end_detail = reason, detail
+        self.ended_at = now
+        self.finish_at = now + self.limits.grace
+
+    def _take_back_media_end(self) -> None:
+        if self.end_reason is not None and self.end_reason.is_from_media:
+            self.end_reason = self.ended_at = self.finish_at = None
+            self.end_detail = ""
+
+    def _check_deadlines(self, now: float, last: float | None) -> None:
+        if self.end_reason is not None:
+            return
+        if last is None and not self.is_confirmed and self.accepted_at is not None:
+            if now - self.accepted_at >= self.limits.sign:
+                self.end(EndReason.NO_AUDIO, now)
+            return
+        is_attended = self.origin.is_controlled or self.connections > 0
+        limit = self.limits.forgotten if is_attended else self.limits.idle
+        since = self.created_at if last is None else last
+        if now - since >= limit:
+            # The tap ended with its last audio, not when that was noticed.
+            self.end(EndReason.IDLE, since if last is not None else now)

@@ -1,0 +1,118 @@
+"""The verdict on one track of a tap: what became of it, in words a person understands.
+
+Pure. The evidence is what the track kept (`TrackEvidence`) and how the tap ended.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from server.audio import GapCause
+from server.taps.tap import EndReason, TapOrigin
+
+SILENCE_PEAK = 8
+"""Largest absolute sample of digital silence: A-law 0xD5 decodes to 8."""
+
+
+class Outcome(enum.StrEnum):
+    """What a tap that was asked for ended as; exactly one of these."""
+
+    COMPLETE = "complete"
+    """Everything that was sent is in the file."""
+    PARTIAL = "partial"
+    """Some of it is missing, as the gaps say, or the end is uncertain."""
+    SILENT = "silent"
+    """Audio came, and there was never a sound in it."""
+    MISSING = "missing"
+    """The platform agreed to tap and no audio came."""
+    FAILED = "failed"
+    """The tap did not come about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackEvidence:
+    """What a verdict is based on."""
+
+    sample_rate: int
+    samples: int
+    """Length of the track."""
+    missing: dict[GapCause, int]
+    """Samples without audio, by cause."""
+    lost_packets: int
+    peak: int
+    """Largest absolute sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a track."""
+
+    outcome: Outcome
+    reason: str
+    """A sentence or two."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing that was sent is missing."""
+        return self.outcome is Outcome.COMPLETE
+
+
+_ENDINGS = {
+    EndReason.STOPPED: "Stopped on request.",
+    EndReason.HANGUP: "The call ended.",
+    EndReason.FINISHED: "The platform ended the tap.",
+    EndReason.CLOSED: "The sender closed its stream.",
+    EndReason.BYE: "The sender said goodbye (RTCP BYE).",
+    EndReason.IDLE: "No more audio came, which was taken as the end.",
+    EndReason.SHUTDOWN: "This server was stopped while the tap went on.",
+    EndReason.REFUSED: "The platform refused the tap.",
+    EndReason.NO_AUDIO: "The platform agreed to tap, and no audio came.",
+    EndReason.ERROR: "This server could not go on with the tap.",
+}
+
+# Ends after which audio may still have followed.
+_UNCERTAIN = frozenset({EndReason.SHUTDOWN, EndReason.ERROR})
+
+
+def verdict_with_audio(
+    evidence: TrackEvidence, reason: EndReason, origin: TapOrigin, detail: str = ""
+) -> Verdict:
+    """Judge a track that has audio."""
+    ending = _sentence(reason, detail)
+    losses = _losses(evidence)
+    if losses:
+        return Verdict(Outcome.PARTIAL, f"{ending} {losses}")
+    if evidence.peak <= SILENCE_PEAK:
+        return Verdict(Outcome.SILENT, f"{ending} There was no sound in the audio.")
+    if reason in _UNCERTAIN or (reason is EndReason.IDLE and origin.is_controlled):
+        return Verdict(Outcome.PARTIAL, f"{ending} Later audio is not in the file.")
+    return Verdict(Outcome.COMPLETE, f"{ending} Nothing was lost.")
+
+
+def verdict_without_audio(reason: EndReason, detail: str = "") -> Verdict:
+    """Judge a tap of which no audio ever came."""
+    if reason is EndReason.REFUSED:
+        return Verdict(Outcome.FAILED, _sentence(reason, detail))
+    if reason is EndReason.NO_AUDIO:
+        return Verdict(Outcome.MISSING, _sentence(reason, detail))
+    return Verdict(Outcome.MISSING, f"{_sentence(reason, detail)} No audio came.")
+
+
+def _sentence(reason: EndReason, detail: str) -> str:
+    sentence = _ENDINGS[reason]
+    return f"{sentence[:-1]}: {detail}." if detail else sentence
+
+
+def _losses(evidence: TrackEvidence) -> str:
+    parts = []
+    lost = evidence.missing.get(GapCause.LOST, 0) / evidence.sample_rate
+    dropped = evidence.missing.get(GapCause.DROPPED, 0) / evidence.sample_rate
+    if evidence.lost_packets or lost:
+        packets = "packet" if evidence.lost_packets == 1 else "packets"
+        parts.append(
+            f"{evidence.lost_packets} {packets} ({lost:.2f} s) lost on the way."
+        )
+    if dropped:
+        parts.append(f"{dropped:.2f} s arrived and could not be kept.")
+    return " ".join(parts)

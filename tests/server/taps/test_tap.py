@@ -1,0 +1,295 @@
+"""The life of a tap: states, ends that are due, ends that are taken back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+
+from server.audio import PCMU_8000, AudioFormat, PacketCounts, TrackEvent
+from server.taps.tap import (
+    TRANSITIONS,
+    EndReason,
+    Tap,
+    TapDirection,
+    TapInput,
+    TapLimits,
+    TapOrigin,
+    TapState,
+    Transport,
+)
+
+LIMITS = TapLimits(
+    sign=10, stall=2, drain=2, quiet=0.5, grace=3, idle=60, forgotten=1000
+)
+
+
+@dataclass
+class SilentSession:
+    """A media session that hears what the test says it heard."""
+
+    drops: Counter[str] = field(default_factory=Counter)
+    last_media_at: float | None = None
+    ended: str | None = None
+    track_count: int = 0
+
+    def heard(self, now: float) -> None:
+        self.last_media_at = now
+        self.track_count = 1
+
+    def take(self, now: float) -> list[tuple[int, TrackEvent]]:
+        return []
+
+    def finish(self, now: float, *, pad: bool) -> None:
+        """There is nothing to finish."""
+
+    def track_format(self, track: int) -> AudioFormat:
+        return PCMU_8000
+
+    def track_started_at(self, track: int) -> float:
+        return 0.0
+
+    def counts(self, track: int) -> PacketCounts:
+        return PacketCounts()
+
+    def get_timer(self) -> float | None:
+        return None
+
+    def handle_timer(self, now: float) -> None:
+        """There is no timer."""
+
+
+def a_tap(
+    transport: Transport = Transport.WS, origin: TapOrigin = TapOrigin.RELAY
+) -> tuple[Tap, SilentSession]:
+    session = SilentSession()
+    tap = Tap(
+        control_id="c",
+        transport=transport,
+        direction=TapDirection.BOTH,
+        origin=origin,
+        session=session,
+        created_at=0.0,
+        limits=LIMITS,
+    )
+    return tap, session
+
+
+def test_every_state_has_its_row_and_the_last_ones_are_empty() -> None:
+    assert set(TRANSITIONS) == set(TapState)
+    final = {state for state, row in TRANSITIONS.items() if not row}
+    assert final == {TapState.FINISHED, TapState.FAILED}
+
+
+def test_first_audio_makes_it_receive() -> None:
+    tap, session = a_tap()
+    tap.observe(1.0)
+    assert tap.state is TapState.WAITING
+    session.heard(1.5)
+    tap.observe(2.0)
+    assert tap.state is TapState.RECEIVING
+
+
+def test_quiet_stalls_it_and_audio_revives_it() -> None:
+    tap, session = a_tap()
+    session.heard(1.0)
+    tap.observe(1.1)
+    tap.observe(3.5)
+    assert tap.state is TapState.STALLED
+    session.heard(3.6)
+    tap.observe(3.7)
+    assert tap.state is TapState.RECEIVING
+
+
+def test_audio_that_came_and_went_between_two_looks_counts() -> None:
+    tap, session = a_tap()
+    session.heard(1.0)
+    tap.observe(9.0)
+    assert tap.state is TapState.STALLED
+
+
+def test_control_end_waits_for_audio_under_way() -> None:
+    tap, session = a_tap()
+    session.heard(1.0)
+    tap.control_ended(EndReason.STOPPED, 1.1)
+    assert not tap.is_due(1.2)
+    assert tap.is_due(3.1)
+
+
+def test_rtp_drain_is_cut_short_by_quiet() -> None:
+    tap, session = a_tap(Transport.RTP)
+    session.heard(1.0)
+    tap.control_ended(EndReason.STOPPED, 1.1)
+    session.heard(1.3)
+    assert not tap.is_due(1.7)
+    assert tap.is_due(1.8)
+
+
+def test_control_end_after_media_end_is_due_at_once() -> None:
+    tap, session = a_tap()
+    session.heard(1.0)
+    tap.connected()
+    tap.disconnected(2.0)
+    assert not tap.is_due(2.0)
+    tap.control_ended(EndReason.HANGUP, 2.1)
+    assert tap.is_due(2.1)
+    assert tap.end_reason is EndReason.HANGUP
+    assert tap.ended_at == 2.0
+
+
+def test_media_end_after_control_end_is_due_at_once() -> None:
+    tap, _ = a_tap()
+    tap.connected()
+    tap.control_ended(EndReason.STOPPED, 2.0)
+    tap.disconnected(2.1)
+    assert tap.is_due(2.1)
+    assert tap.end_reason is EndReason.STOPPED
+
+
+def test_hang_up_explains_why_the_platform_ended_the_tap() -> None:
+    tap, _ = a_tap()
+    tap.control_ended(EndReason.FINISHED, 1.0)
+    tap.control_ended(EndReason.HANGUP, 1.2)
+    assert tap.end_reason is EndReason.HANGUP
+    assert tap.ended_at == 1.0
+
+
+def test_a_second_word_of_control_changes_nothing_else() -> None:
+    tap, _ = a_tap()
+    tap.control_ended(EndReason.STOPPED, 1.0)
+    tap.control_ended(EndReason.HANGUP, 1.2)
+    assert tap.end_reason is EndReason.STOPPED
+
+
+def test_a_sender_that_comes_back_takes_its_end_back() -> None:
+    tap, session = a_tap(origin=TapOrigin.STATIC)
+    session.heard(1.0)
+    tap.connected()
+    tap.disconnected(2.0, "WebSocket close code 1006")
+    assert tap.end_detail == "WebSocket close code 1006"
+    tap.connected()
+    assert tap.end_reason is None
+    assert tap.ended_at is None
+    assert not tap.is_due(100.0)
+    tap.disconnected(3.0)
+    assert not tap.is_due(5.9)
+    assert tap.is_due(6.0)
+
+
+def test_one_of_two_connections_gone_ends_nothing() -> None:
+    tap, _ = a_tap()
+    tap.connected()
+    tap.connected()
+    tap.disconnected(1.0)
+    assert tap.end_reason is None
+
+
+def test_bye_ends_it_unless_the_source_goes_on() -> None:
+    tap, session = a_tap(Transport.RTP, TapOrigin.FOREIGN)
+    session.heard(1.0)
+    session.ended = "bye"
+    tap.observe(1.2)
+    assert tap.end_reason is EndReason.BYE
+    assert tap.ended_at == 1.0
+    session.ended = None
+    session.heard(1.4)
+    tap.observe(1.5)
+    assert tap.end_reason is None
+
+
+def test_bye_without_audio_ends_it_when_noticed() -> None:
+    tap, session = a_tap(Transport.RTP, TapOrigin.FOREIGN)
+    session.ended = "bye"
+    tap.observe(1.2)
+    assert tap.ended_at == 1.2
+    tap.close()
+    assert tap.state is TapState.FAILED
+
+
+def test_no_sign_of_the_tap_ends_it() -> None:
+    tap, _ = a_tap()
+    tap.accepted(1.0)
+    tap.observe(10.9)
+    assert tap.end_reason is None
+    tap.observe(11.0)
+    assert tap.end_reason is EndReason.NO_AUDIO
+    assert tap.is_due(11.0)
+
+
+def test_a_confirmed_tap_may_stay_silent_for_long() -> None:
+    tap, _ = a_tap()
+    tap.accepted(1.0)
+    tap.confirmed()
+    tap.observe(999.0)
+    assert tap.end_reason is None
+    tap.observe(1001.0)
+    assert tap.end_reason is EndReason.IDLE
+
+
+def test_an_uncontrolled_tap_ends_with_its_last_audio() -> None:
+    tap, session = a_tap(Transport.RTP, TapOrigin.FOREIGN)
+    session.heard(5.0)
+    tap.observe(64.0)
+    assert tap.end_reason is None
+    tap.observe(65.0)
+    assert tap.end_reason is EndReason.IDLE
+    assert tap.ended_at == 5.0
+
+
+def test_an_uncontrolled_tap_that_is_connected_may_be_silent() -> None:
+    tap, _ = a_tap(origin=TapOrigin.STATIC)
+    tap.connected()
+    tap.observe(500.0)
+    assert tap.end_reason is None
+
+
+def test_an_uncontrolled_tap_without_audio_ends_when_noticed() -> None:
+    tap, _ = a_tap(Transport.RTP, TapOrigin.FOREIGN)
+    tap.observe(60.0)
+    assert tap.ended_at == 60.0
+
+
+def test_nothing_is_checked_once_an_end_is_due() -> None:
+    tap, session = a_tap(Transport.RTP, TapOrigin.FOREIGN)
+    session.heard(1.0)
+    tap.end(EndReason.ERROR, 2.0, "why")
+    tap.observe(500.0)
+    assert tap.end_reason is EndReason.ERROR
+
+
+def test_ending_now_keeps_an_earlier_reason_of_control() -> None:
+    tap, _ = a_tap()
+    tap.control_ended(EndReason.STOPPED, 1.0)
+    tap.end(EndReason.SHUTDOWN, 1.5)
+    assert tap.end_reason is EndReason.STOPPED
+    assert tap.ended_at == 1.0
+    assert tap.is_due(1.5)
+
+
+def test_ending_now_replaces_an_end_that_media_told() -> None:
+    tap, _ = a_tap()
+    tap.connected()
+    tap.disconnected(1.0)
+    tap.end(EndReason.SHUTDOWN, 1.5)
+    assert tap.end_reason is EndReason.SHUTDOWN
+
+
+@pytest.mark.parametrize(
+    ("heard", "state"), [(True, TapState.FINISHED), (False, TapState.FAILED)]
+)
+def test_closing_finishes_or_fails_it(heard: bool, state: TapState) -> None:
+    tap, session = a_tap()
+    if heard:
+        session.heard(1.0)
+    assert not tap.is_over
+    tap.close()
+    assert tap.state is state
+    assert tap.is_over
+    assert not TRANSITIONS[tap.state].get(TapInput.MEDIA)
+
+
+def test_the_token_is_not_in_its_repr() -> None:
+    tap, _ = a_tap()
+    tap.token = "very-secret-token"
+    assert "very-secret-token" not in repr(tap)
