@@ -1,0 +1,350 @@
+"""The command line: reads arguments, calls one function, turns its outcome into a code.
+
+Exit codes: 0 done, 1 looked and found something wrong, 2 configuration or arguments
+cannot be used, 3 could not start, 130 interrupted. Errors are one sentence on standard
+error. What is slow to import is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import difflib
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from server.addresses import ListenAddress, parse_listen_address
+from server.config import SETTINGS, SettingInfo, Settings, load_settings
+from server.errors import ConfigError, StartupError, TapdeckError
+
+EXIT_OK = 0
+EXIT_FOUND = 1
+EXIT_INTERRUPTED = 130
+
+DEMO_SECONDS = 10.0
+SIMULATOR_LISTEN = ListenAddress("127.0.0.1", 8089)
+
+_DESCRIPTION = "Records call audio that SignalWire taps and sends here."
+_EXAMPLES = """\
+examples:
+  tapdeck demo                     see it work, on this machine alone
+  tapdeck doctor                   check the configuration in the environment
+  tapdeck serve --config tapdeck.toml
+  tapdeck serve --tap-uri wss://media.example.com/tap
+  tapdeck recordings list
+"""
+_SERVE_EXAMPLES = """\
+Every setting is a flag here, a key in the file (max_taps), and a variable in the
+environment (TAPDECK_MAX_TAPS). Flags win over environment over file over defaults.
+Secrets are better kept out of flags: other users of the machine can read those.
+
+examples:
+  tapdeck serve --config tapdeck.toml
+  SIGNALWIRE_PROJECT_ID=... SIGNALWIRE_API_TOKEN=... \\
+      tapdeck serve --tap-uri wss://media.example.com/tap --direction stereo
+  tapdeck serve --accept any --http-listen 0.0.0.0:8080
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of printing a usage and leaving."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{_capital(message)}; see `{self.prog} --help`.")
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib import metadata
+
+        try:
+            version = metadata.version("tapdeck")
+        except metadata.PackageNotFoundError:
+            version = "not installed"
+        parser.exit(EXIT_OK, f"tapdeck {version}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    try:
+        arguments = _parse(sys.argv[1:] if argv is None else argv)
+        code: int = arguments.run(arguments)
+        # Here, so that a reader that has gone shows now and not at exit.
+        sys.stdout.flush()
+        return code
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else EXIT_FOUND
+    except TapdeckError as error:
+        for sentence in str(error).splitlines():
+            sys.stderr.write(f"tapdeck: {sentence}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe, such as `head`, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = _Parser(
+        prog="tapdeck",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version")
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", dest="command", required=True
+    )
+    _add_serve(commands)
+    _add_demo(commands)
+    _add_simulate(commands)
+    _add_recordings(commands)
+    _add_doctor(commands)
+    return parser
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    arguments, unknown = build_parser().parse_known_args(argv)
+    if not unknown:
+        return arguments
+    close = difflib.get_close_matches(
+        unknown[0].partition("=")[0], [info.flag for info in SETTINGS.values()], n=1
+    )
+    hint = f"; did you mean {close[0]}?" if close else "."
+    raise ConfigError(
+        f"{unknown[0]} is not understood by `tapdeck {arguments.command}`{hint}"
+    )
+
+
+_Commands = argparse._SubParsersAction
+
+
+def _add_serve(commands: _Commands[_Parser]) -> None:
+    parser = _command(commands, "serve", "run the server", _SERVE_EXAMPLES)
+    _add_config(parser)
+    _add_settings(parser)
+    parser.set_defaults(run=_serve)
+
+
+def _add_doctor(commands: _Commands[_Parser]) -> None:
+    parser = _command(
+        commands,
+        "doctor",
+        "check the configuration; say what is wrong and how to mend it",
+    )
+    _add_config(parser)
+    _add_settings(parser)
+    parser.set_defaults(run=_doctor)
+
+
+def _add_demo(commands: _Commands[_Parser]) -> None:
+    parser = _command(
+        commands, "demo", "simulate two tapped calls and record them, on this machine"
+    )
+    parser.add_argument(
+        "--exit", action="store_true", help="leave when the recordings are there"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=_positive,
+        default=DEMO_SECONDS,
+        metavar="N",
+        help=f"length of the calls (default: {DEMO_SECONDS:g})",
+    )
+    _add_setting(parser, SETTINGS["recordings_dir"])
+    _add_setting(parser, SETTINGS["http_listen"])
+    parser.set_defaults(run=_demo)
+
+
+def _add_simulate(commands: _Commands[_Parser]) -> None:
+    parser = _command(commands, "simulate", "run the platform simulator alone")
+    parser.add_argument(
+        "--listen",
+        type=_listen_address,
+        default=SIMULATOR_LISTEN,
+        metavar="HOST:PORT",
+        help=f"address of RELAY and of its control API (default: {SIMULATOR_LISTEN})",
+    )
+    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="PEM file")
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="PEM file")
+    parser.set_defaults(run=_simulate)
+
+
+def _add_recordings(commands: _Commands[_Parser]) -> None:
+    parser = _command(commands, "recordings", "look at what has been recorded")
+    actions = parser.add_subparsers(metavar="ACTION", dest="action", required=True)
+    listing = _command(actions, "list", "list recordings, newest first")
+    listing.add_argument("text", nargs="?", default="", help="part of an id or number")
+    listing.add_argument(
+        "--limit", type=_count, default=50, metavar="N", help="at most so many (50)"
+    )
+    show = _command(actions, "show", "show everything about one recording")
+    show.add_argument("id", metavar="ID")
+    verify = _command(actions, "verify", "compare recordings with their documents")
+    verify.add_argument("ids", nargs="*", metavar="ID", help="all of them if none")
+    runners = ((listing, _list), (show, _show), (verify, _verify))
+    for action, run in runners:
+        _add_config(action)
+        _add_setting(action, SETTINGS["recordings_dir"])
+        action.set_defaults(run=run)
+
+
+def _command(
+    commands: _Commands[_Parser], name: str, help_text: str, epilog: str | None = None
+) -> _Parser:
+    return commands.add_parser(
+        name,
+        help=help_text,
+        description=_capital(help_text) + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="TOML file with settings"
+    )
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("settings")
+    for info in SETTINGS.values():
+        _add_setting(group, info)
+
+
+def _add_setting(parser: argparse._ActionsContainer, info: SettingInfo) -> None:
+    default = f", default: {info.default}" if info.default else ""
+    parser.add_argument(
+        info.flag,
+        dest=info.name,
+        metavar="YES" if info.is_switch else "VALUE",
+        nargs="?" if info.is_switch else None,
+        const="true" if info.is_switch else None,
+        # Absent unless given, so that lower sources can be told apart from flags.
+        default=argparse.SUPPRESS,
+        help=f"{info.description} [{info.environment}{default}]".replace("%", "%%"),
+    )
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    given = vars(arguments)
+    flags = {name: given[name] for name in SETTINGS if name in given}
+    return load_settings(file=given.get("config"), environ=os.environ, flags=flags)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    ca_file = settings.relay_ca_file
+    if ca_file is not None and not os.access(ca_file, os.R_OK):
+        raise ConfigError(f"relay_ca_file is {ca_file}, which cannot be read.")
+    from server.app import serve
+
+    try:
+        return serve(settings)
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
+            raise
+        raise StartupError(f"Cannot start: {error.strerror}.") from error
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    # Of the environment only what names places: a demo touches no real account.
+    places = [SETTINGS["recordings_dir"], SETTINGS["http_listen"]]
+    environ = {
+        info.environment: os.environ[info.environment]
+        for info in places
+        if info.environment in os.environ
+    }
+    given = vars(arguments)
+    flags = {info.name: given[info.name] for info in places if info.name in given}
+    settings = load_settings(file=None, environ=environ, flags=flags)
+    from server.demo import demo
+
+    return demo(
+        seconds=arguments.seconds,
+        exit_when_done=arguments.exit,
+        recordings_dir=settings.recordings_dir,
+        http_listen=settings.http_listen,
+    )
+
+
+def _simulate(arguments: argparse.Namespace) -> int:
+    if (arguments.tls_cert is None) != (arguments.tls_key is None):
+        raise ConfigError("--tls-cert and --tls-key are needed together, or neither.")
+    from server.simulate import simulate
+
+    return asyncio.run(
+        simulate(
+            arguments.listen,
+            tls_cert=arguments.tls_cert,
+            tls_key=arguments.tls_key,
+        )
+    )
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from server.listing import list_recordings
+
+    directory = _settings(arguments).recordings_dir
+    return list_recordings(directory, text=arguments.text, limit=arguments.limit)
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from server.listing import show_recording
+
+    return show_recording(_settings(arguments).recordings_dir, arguments.id)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from server.listing import verify_recordings
+
+    return verify_recordings(_settings(arguments).recordings_dir, arguments.ids)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    given = vars(arguments)
+    from server.doctor import examine
+
+    return examine(
+        file=given["config"],
+        environ=os.environ,
+        flags={name: given[name] for name in SETTINGS if name in given},
+        write=sys.stdout.write,
+    )
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number <= 3600:
+        raise argparse.ArgumentTypeError("must be above 0 and at most 3600")
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _listen_address(text: str) -> ListenAddress:
+    try:
+        return parse_listen_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
