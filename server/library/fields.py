@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,6 +49,13 @@ class Fields:
         if not isinstance(value, str):
             raise FieldError(name, "a string")
         return value
+
+    def optional_text(self, key: str) -> str | None:
+        """Return a string, or None where there is none."""
+        return None if self._raw.get(key) is None else self.text(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
 
     def whole(self, key: str, default: int | None = None) -> int:
         """Return an integer from 0 up."""

@@ -1,0 +1,259 @@
+"""The HTTP API: taps, recordings, health and metrics.
+
+Takes no decision about a tap: it parses, asks a `TapService`, and answers in JSON or
+in problem details. `openapi.json` beside this module describes it exactly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from aiohttp import hdrs, web
+
+from server.library.errors import InvalidCursor
+from server.library.fields import JsonObject
+from server.library.index import RecordingQuery
+from server.library.recording import Recording
+from server.library.store import Library
+from server.metrics import Metrics
+from server.taps.status import StartTap, TapStatus
+from server.transports.http_json import tap_json
+from server.transports.http_problem import ProblemError
+from server.transports.http_query import parse_recording_query, parse_start_tap
+
+LIBRARY_TIMEOUT_S = 10.0
+TAP_TIMEOUT_S = 30.0
+"""RELAY answers in a second or not at all; this is for one that reconnects."""
+LIBRARY_THREADS = 4
+"""Of our own, so that a disk that hangs under the API never holds up a recording."""
+
+_T = TypeVar("_T")
+
+
+class TapRefused(Exception):  # noqa: N818 - reads as what it says
+    """The tap cannot be started.
+
+    Args:
+        status: The HTTP status that fits the reason, 400 to 599.
+        reason: Why, in a sentence.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class TapNotFound(Exception):  # noqa: N818 - reads as what it says
+    """There is no tap of this control id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the server can do its work now."""
+
+    ready: bool
+    reasons: tuple[str, ...] = ()
+    """Why it can't."""
+    relay: str = ""
+    """State of the connection to RELAY, in a word."""
+
+
+class TapService(Protocol):
+    """What the API needs of whoever owns the taps; all of it on the event loop."""
+
+    def statuses(self) -> Sequence[TapStatus]:
+        """Return the taps there are, newest first."""
+        ...
+
+    async def start(self, request: StartTap) -> TapStatus:
+        """Start a tap.
+
+        Raises:
+            TapRefused: It cannot be started.
+        """
+        ...
+
+    async def stop(self, control_id: str) -> TapStatus:
+        """Stop a tap.
+
+        Raises:
+            TapNotFound: There is none of this id.
+        """
+        ...
+
+    def readiness(self) -> Readiness:
+        """Tell whether taps can be started and received."""
+        ...
+
+
+class HttpApi:
+    """The API's routes.
+
+    Args:
+        taps: Owns the taps.
+        library: Keeps the recordings; open.
+        metrics: What `/metrics` shows.
+    """
+
+    def __init__(self, taps: TapService, library: Library, metrics: Metrics) -> None:
+        self._taps = taps
+        self._library = library
+        self._metrics = metrics
+        self._threads: ThreadPoolExecutor | None = None
+        source = resources.files("server.transports").joinpath("openapi.json")
+        self._openapi = source.read_bytes()
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes and what they need to run."""
+        app.add_routes(
+            [
+                web.get("/api/v1/openapi.json", self._get_openapi),
+                web.get("/api/v1/taps", self._get_taps),
+                web.post("/api/v1/taps", self._post_tap),
+                web.delete("/api/v1/taps/{control_id}", self._delete_tap),
+                web.get("/api/v1/recordings", self._get_recordings),
+                web.get("/api/v1/recordings/{id}", self._get_recording),
+                web.delete("/api/v1/recordings/{id}", self._delete_recording),
+                web.get("/api/v1/recordings/{id}/audio", self._get_audio),
+                web.get("/healthz", self._get_health),
+                web.get("/readyz", self._get_readiness),
+                web.get("/metrics", self._get_metrics),
+            ]
+        )
+        app.cleanup_ctx.append(self._run_threads)
+
+    async def _run_threads(self, _: web.Application) -> AsyncIterator[None]:
+        self._threads = ThreadPoolExecutor(LIBRARY_THREADS, "http-library")
+        yield
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _get_openapi(self, _: web.Request) -> web.Response:
+        return web.Response(body=self._openapi, content_type="application/json")
+
+    async def _get_taps(self, _: web.Request) -> web.Response:
+        return _json({"items": [tap_json(status) for status in self._taps.statuses()]})
+
+    async def _post_tap(self, request: web.Request) -> web.Response:
+        wanted = await parse_start_tap(request)
+        try:
+            async with asyncio.timeout(TAP_TIMEOUT_S):
+                status = await self._taps.start(wanted)
+        except TapRefused as error:
+            raise ProblemError(error.status, error.reason) from error
+        except TimeoutError:
+            raise ProblemError(504, "Nobody answered about this tap in time.") from None
+        return _json(tap_json(status), status=201)
+
+    async def _delete_tap(self, request: web.Request) -> web.Response:
+        try:
+            async with asyncio.timeout(TAP_TIMEOUT_S):
+                status = await self._taps.stop(request.match_info["control_id"])
+        except TapNotFound:
+            raise ProblemError(404, "There is no tap of this control id.") from None
+        except TimeoutError:
+            raise ProblemError(504, "Nobody answered about this tap in time.") from None
+        return _json(tap_json(status))
+
+    async def _get_recordings(self, request: web.Request) -> web.Response:
+        query = parse_recording_query(request)
+        try:
+            text = await self._in_thread(_page_text, self._library, query)
+        except InvalidCursor as error:
+            raise ProblemError(400, f"That is {error}.", field="cursor") from None
+        return web.Response(text=text, content_type="application/json")
+
+    async def _get_recording(self, request: web.Request) -> web.Response:
+        recording = await self._in_thread(self._library.get, request.match_info["id"])
+        return _json(_found(recording).to_json())
+
+    async def _delete_recording(self, request: web.Request) -> web.Response:
+        if not await self._in_thread(self._library.delete, request.match_info["id"]):
+            raise _no_recording()
+        return web.Response(status=204)
+
+    async def _get_audio(self, request: web.Request) -> web.StreamResponse:
+        recording_id = request.match_info["id"]
+        path = await self._in_thread(self._library.audio_path, recording_id)
+        if path is None:
+            _found(await self._in_thread(self._library.get, recording_id))
+            raise ProblemError(404, "This recording has no audio.")
+        return _audio_response(path)
+
+    async def _get_health(self, _: web.Request) -> web.Response:
+        return _json({"status": "ok"})
+
+    async def _get_readiness(self, _: web.Request) -> web.Response:
+        state = self._taps.readiness()
+        document = {
+            "ready": state.ready,
+            "reasons": list(state.reasons),
+            "relay": state.relay,
+        }
+        return _json(document, status=200 if state.ready else 503)
+
+    async def _get_metrics(self, request: web.Request) -> web.Response:
+        accept = request.headers.get(hdrs.ACCEPT, "")
+        body, content_type = self._metrics.render(accept)
+        return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
+
+    async def _in_thread(self, call: Callable[..., _T], *args: object) -> _T:
+        """Run a call that may block. Cancelling leaves it to end by itself."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(LIBRARY_TIMEOUT_S):
+                return await loop.run_in_executor(
+                    self._threads, functools.partial(call, *args)
+                )
+        except TimeoutError:
+            raise ProblemError(
+                503, "The recordings directory did not answer in time."
+            ) from None
+        except OSError as error:
+            raise ProblemError(
+                503, f"The recordings directory cannot be used: {error.strerror}."
+            ) from error
+
+
+def _page_text(library: Library, query: RecordingQuery) -> str:
+    """Return a page as text: even writing out the JSON is too long for the loop."""
+    page = library.list(query)
+    items = [recording.to_json() for recording in page.items]
+    return json.dumps({"items": items, "next_cursor": page.next_cursor})
+
+
+def _audio_response(path: Path) -> web.FileResponse:
+    return web.FileResponse(
+        path,
+        headers={
+            hdrs.CONTENT_TYPE: "audio/wav",
+            # The name is one of our ids, so it needs no quoting.
+            hdrs.CONTENT_DISPOSITION: f'inline; filename="{path.name}"',
+            hdrs.CACHE_CONTROL: "private, no-cache",
+        },
+    )
+
+
+def _json(document: JsonObject, *, status: int = 200) -> web.Response:
+    return web.json_response(document, status=status)
+
+
+def _no_recording() -> ProblemError:
+    return ProblemError(404, "There is no recording of this id.")
+
+
+def _found(recording: Recording | None) -> Recording:
+    if recording is None:
+        raise _no_recording()
+    return recording

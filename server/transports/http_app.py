@@ -1,0 +1,35 @@
+"""The HTTP application: the API and the pages behind one guard.
+
+Whoever owns the endpoint for taps adds its routes (`/tap…`) to the same application;
+the guard and the problem details leave those alone.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from server.library.store import Library
+from server.metrics import Metrics
+from server.transports.http_access import Access, add_security_headers
+from server.transports.http_api import HttpApi, TapService
+from server.transports.http_problem import problems
+from server.transports.ui import Pages
+
+
+def make_http_app(
+    *, taps: TapService, library: Library, metrics: Metrics, api_token: str
+) -> web.Application:
+    """Return the application, with no listener yet.
+
+    Args:
+        taps: Owns the taps.
+        library: Keeps the recordings; open.
+        metrics: What `/metrics` shows.
+        api_token: What users must show; empty to answer only this machine.
+    """
+    access = Access(api_token)
+    app = web.Application(middlewares=[problems, access.guard])
+    app.on_response_prepare.append(add_security_headers)
+    HttpApi(taps, library, metrics).add_to(app)
+    Pages(access).add_to(app)
+    return app

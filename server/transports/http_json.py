@@ -1,0 +1,39 @@
+"""What the API tells about taps, as JSON."""
+
+from __future__ import annotations
+
+from server.library.fields import JsonObject, time_text
+from server.taps.status import TapStatus
+
+
+def tap_json(status: TapStatus) -> JsonObject:
+    """Return a tap as the API shows it."""
+    started_at = status.started_at
+    packets = status.packets
+    return {
+        "control_id": status.control_id,
+        "call_id": status.call_id,
+        "node_id": status.node_id,
+        "direction": status.direction,
+        "transport": status.transport,
+        "origin": status.origin,
+        "state": status.state,
+        "reason": status.reason,
+        "from": status.from_number,
+        "to": status.to_number,
+        "codec": status.codec,
+        "sample_rate": status.sample_rate,
+        "created_at": time_text(status.created_at),
+        "started_at": None if started_at is None else time_text(started_at),
+        "duration_s": round(status.duration_s, 3),
+        "packets": {
+            "received": packets.received,
+            "lost": packets.lost,
+            "late": packets.late,
+            "duplicate": packets.duplicate,
+            "reordered": packets.reordered,
+        },
+        "jitter_ms": round(packets.jitter_ms, 3),
+        "drops": dict(status.drops),
+        "recording_ids": list(status.recording_ids),
+    }

@@ -1,0 +1,156 @@
+"""What requests to the API ask for, from their text to data classes.
+
+Whatever cannot be understood is refused with the name of the field, never guessed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+
+from aiohttp import web
+
+from server.library.fields import FieldError, Fields
+from server.library.index import DEFAULT_LIMIT, MAX_LIMIT, RecordingQuery
+from server.taps.status import StartTap
+from server.transports.http_problem import ProblemError
+
+DIRECTIONS: Final = ("speak", "listen", "both", "stereo")
+TRANSPORTS: Final = ("ws", "rtp")
+MAX_BODY_BYTES = 64 * 1024
+BODY_TIMEOUT_S = 10.0
+MAX_NAME_LENGTH = 256
+MAX_SEARCH_LENGTH = 200
+
+_PARAMETERS = frozenset({"q", "from", "to", "direction", "call_id", "limit", "cursor"})
+_START_FIELDS = frozenset({"call_id", "node_id", "direction", "transport"})
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def parse_recording_query(request: web.Request) -> RecordingQuery:
+    """Read which recordings are wanted.
+
+    Raises:
+        ProblemError: A parameter is unknown, repeated or wrong.
+    """
+    given = _parameters(request)
+    return RecordingQuery(
+        text=_short("q", given.get("q", ""), MAX_SEARCH_LENGTH),
+        started_from=_moment("from", given.get("from")),
+        started_before=_moment("to", given.get("to"), whole_day=True),
+        direction=_direction(given.get("direction")),
+        call_id=given.get("call_id"),
+        limit=_limit(given.get("limit")),
+        cursor=given.get("cursor"),
+    )
+
+
+async def parse_start_tap(request: web.Request) -> StartTap:
+    """Read which call is to be tapped. Cancelling it is safe.
+
+    Raises:
+        ProblemError: The body is too large, too slow, no JSON, or a field is wrong.
+    """
+    if request.content_type != "application/json":
+        raise ProblemError(415, "Send the tap as application/json.")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            fields = Fields(json.loads(await _read_body(request)))
+        for key in fields:
+            if key not in _START_FIELDS:
+                raise FieldError(key, "one of " + ", ".join(sorted(_START_FIELDS)))
+        return StartTap(
+            call_id=_name("call_id", fields.text("call_id")),
+            node_id=_name("node_id", fields.text("node_id")),
+            direction=_direction(fields.optional_text("direction")),
+            transport=_one_of(
+                "transport", fields.optional_text("transport"), TRANSPORTS
+            ),
+        )
+    except TimeoutError:
+        raise ProblemError(408, "The body took too long to arrive.") from None
+    except FieldError as error:
+        raise ProblemError(400, f"{error}.", field=error.field) from None
+    except (ValueError, RecursionError):
+        raise ProblemError(400, "The body is not JSON.") from None
+
+
+async def _read_body(request: web.Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise ProblemError(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
+    return bytes(body)
+
+
+def _parameters(request: web.Request) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for key, value in request.query.items():
+        if key not in _PARAMETERS:
+            known = ", ".join(sorted(_PARAMETERS))
+            raise ProblemError(
+                400, f"There is no such parameter; there are {known}.", field=key
+            )
+        if key in given:
+            raise ProblemError(400, f"{key} was given more than once.", field=key)
+        given[key] = value
+    # An empty field of a search form asks for nothing.
+    return {key: value for key, value in given.items() if value}
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return DEFAULT_LIMIT
+    if re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= MAX_LIMIT:
+        return int(text)
+    raise ProblemError(400, f"limit is from 1 to {MAX_LIMIT}.", field="limit")
+
+
+def _moment(name: str, text: str | None, *, whole_day: bool = False) -> datetime | None:
+    """Read a time; a date alone is a whole day, and a time with no zone is UTC."""
+    if text is None:
+        return None
+    try:
+        if _DATE.fullmatch(text):
+            day = date.fromisoformat(text) + timedelta(days=int(whole_day))
+            return datetime.combine(day, time(), UTC)
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    except (ValueError, OverflowError):
+        raise ProblemError(
+            400,
+            f"{name} is an ISO 8601 time such as 2026-11-22T16:17:02Z, or a date; "
+            "in a URL a + is written %2B.",
+            field=name,
+        ) from None
+
+
+def _direction(text: str | None) -> str | None:
+    # One page of the platform calls listening "hear".
+    return _one_of("direction", "listen" if text == "hear" else text, DIRECTIONS)
+
+
+def _one_of(name: str, text: str | None, allowed: tuple[str, ...]) -> str | None:
+    if text is None or text in allowed:
+        return text
+    raise ProblemError(400, f"{name} is one of {', '.join(allowed)}.", field=name)
+
+
+def _short(name: str, text: str, length: int) -> str:
+    if len(text) > length:
+        raise ProblemError(
+            400, f"{name} is longer than {length} characters.", field=name
+        )
+    return text
+
+
+def _name(name: str, text: str) -> str:
+    if not text or not text.isprintable():
+        raise ProblemError(
+            400, f"{name} is a name in printable characters.", field=name
+        )
+    return _short(name, text, MAX_NAME_LENGTH)
