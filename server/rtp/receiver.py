@@ -1,0 +1,252 @@
+"""One RTP stream (one SSRC) as runs and gaps on a track.
+
+RFC 3550 appendix A.1: what a sequence number may do. What timestamps do is the business
+of `Placement`.
+
+Theory of operation. In order, a packet takes the short path of `receive_in_order`: it
+is what was expected to the bit, so its payload joins the open run and the expectation
+moves on. Everything else takes `receive`:
+
+    next in sequence          placed, and after it whatever was held and now follows
+    ahead, below MAX_DROPOUT  held, until the hole is filled or given up
+    behind, to MAX_MISORDER   late if its turn was given up, else a duplicate
+    anything else             one is a stray; two in sequence are a restart
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+
+from server.audio import AudioFormat
+from server.rtp.packet import HEADER_BYTES, RtpPacket
+from server.rtp.payload_types import PayloadFormats
+from server.rtp.placement import Placement
+from server.rtp.reorder import MAX_HELD, Arrival, ReorderBuffer
+from server.rtp.serial import (
+    add_to_sequence,
+    sequence_difference,
+    timestamp_difference,
+)
+from server.rtp.stats import JITTER_GAIN
+from server.rtp.track import MAX_BACKLOG, Track
+
+MAX_DROPOUT = 3000
+MAX_MISORDER = 100
+
+_NEVER = -1
+"""A length that no datagram has: keeps packets off the short path."""
+
+# First two octets together, sequence number, timestamp. The SSRC is how the caller
+# found this receiver.
+_unpack_start = struct.Struct("!HHI").unpack_from
+
+
+class RtpReceiver(Placement):
+    """Puts the packets of one SSRC in order and on its track."""
+
+    __slots__ = (
+        "_first_sequence",
+        "_heard_at",
+        "_length",
+        "_next_sequence",
+        "_reorder",
+        "_reorder_window",
+        "_suspect",
+        "said_bye",
+        "ssrc",
+    )
+
+    def __init__(
+        self,
+        first: RtpPacket,
+        track: Track,
+        *,
+        audio_format: AudioFormat,
+        formats: PayloadFormats,
+        drops: Counter[str],
+        reorder_window: float,
+    ) -> None:
+        super().__init__(track, audio_format=audio_format, formats=formats, drops=drops)
+        self.ssrc = first.ssrc
+        self.said_bye = False
+        self._reorder_window = reorder_window
+        self._reorder = ReorderBuffer()
+        self._suspect: Arrival | None = None
+        self._heard_at = self.last_at
+        self._first_sequence = first.sequence_number
+        # Not wrapped on the short path: a value past the end matches no packet, which
+        # is then taken by `receive`, where differences are modulo.
+        self._next_sequence = first.sequence_number
+        # Of the datagram that the short path takes.
+        self._length = _NEVER
+
+    def receive_in_order(self, data: bytes, now: float) -> bool:
+        """Take a datagram if it is exactly the one expected; tell whether it was.
+
+        Nothing is parsed or allocated beyond the payload: 0.7 µs where `receive` takes
+        ten times as long.
+        """
+        payloads = self._payloads
+        if len(data) != self._length or len(payloads) >= MAX_BACKLOG:
+            return False
+        head, sequence_number, timestamp = _unpack_start(data)
+        if (
+            timestamp != self._next_timestamp
+            or sequence_number != self._next_sequence
+            or head != self._head
+        ):
+            return False
+        payloads.append(data[HEADER_BYTES:])
+        samples = self._samples
+        self._next_sequence = sequence_number + 1
+        self._next_timestamp = timestamp + samples
+        # stats.deviation and stats.smooth, written out: two calls are 0.2 µs.
+        jitter = (now - self.last_at) * self._clock_rate - samples
+        if jitter < 0:
+            jitter = -jitter
+        self._jitter += (jitter - self._jitter) * JITTER_GAIN
+        self.last_at = now
+        return True
+
+    def receive(self, packet: RtpPacket, now: float) -> None:
+        """Take any packet of this SSRC."""
+        self._heard_at = now
+        self.said_bye = False
+        offset = sequence_difference(packet.sequence_number, self._next_sequence)
+        if not self._fits(packet, offset, now):
+            self._consider_restart(packet, now)
+        elif offset > 0:
+            self._hold(packet, now)
+        elif offset < 0:
+            self._refuse_old(packet)
+        else:
+            if self._reorder:
+                self.track.counts.reordered += 1
+            self._place_next(packet, now)
+            self._release()
+        self._expect()
+
+    def receive_bye(self) -> None:
+        """Take the source's word that it has ended (RFC 3550 section 6.6)."""
+        self.flush()
+        self.said_bye = True
+
+    def expire(self, now: float) -> None:
+        """Give up the holes whose time has come."""
+        while (deadline := self.deadline) is not None and deadline <= now:
+            self._give_up()
+            self._expect()
+
+    def flush(self) -> None:
+        """Make everything held due, because nothing more is coming.
+
+        The short path is closed: should there be more after all, `receive` has to
+        notice it first.
+        """
+        while self._reorder:
+            self._give_up()
+        if self._suspect is not None:
+            self._drops["sequence_jump"] += 1
+            self._suspect = None
+        self.finish_digits()
+        self.close_run()
+        self._length = _NEVER
+
+    def is_behind(self, packet: RtpPacket) -> bool:
+        """Tell whether a packet belongs before what has been placed."""
+        offset = sequence_difference(packet.sequence_number, self._next_sequence)
+        return -MAX_MISORDER <= offset < 0
+
+    @property
+    def deadline(self) -> float | None:
+        """When the oldest hole is given up."""
+        first_at = self._reorder.first_at
+        return None if first_at is None else first_at + self._reorder_window
+
+    @property
+    def heard_at(self) -> float:
+        """When the source was last heard, placed or not."""
+        return max(self._heard_at, self.last_at)
+
+    @property
+    def held_packets(self) -> int:
+        """Packets that wait for others before them."""
+        return len(self._reorder) + (self._suspect is not None)
+
+    def _fits(self, packet: RtpPacket, offset: int, now: float) -> bool:
+        """Tell whether a packet can be of the stream as it has been so far."""
+        if offset == 0:
+            return True
+        if not -MAX_MISORDER <= offset < MAX_DROPOUT:
+            return self._reorder.was_given_up(packet.sequence_number, peek=True)
+        if not self._is_anchored or packet.payload_type != self._head & 0x7F:
+            return True
+        # A sender that restarts can by chance land near its old sequence numbers; its
+        # timestamps then show it.
+        ticks = timestamp_difference(packet.timestamp, self._next_timestamp)
+        return self._timeline.could_hold(ticks, offset, self._lag(now))
+
+    def _hold(self, packet: RtpPacket, now: float) -> None:
+        if packet.sequence_number in self._reorder:
+            self.track.counts.duplicate += 1
+            return
+        self.track.counts.reordered += self._reorder.hold(packet, now)
+        while len(self._reorder) > MAX_HELD:
+            self._give_up()
+
+    def _refuse_old(self, packet: RtpPacket) -> None:
+        number = packet.sequence_number
+        since_first = sequence_difference(self._next_sequence, self._first_sequence)
+        came_before_first = (
+            0 <= since_first < MAX_MISORDER
+            and sequence_difference(number, self._first_sequence) < 0
+        )
+        if came_before_first or self._reorder.was_given_up(number):
+            self.track.counts.late += 1
+        else:
+            self.track.counts.duplicate += 1
+
+    def _consider_restart(self, packet: RtpPacket, now: float) -> None:
+        # RFC 3550 A.1: "Two sequential packets -- assume that the other side restarted
+        # without telling us so just re-sync".
+        suspect, self._suspect = self._suspect, Arrival(packet, now)
+        if suspect is None:
+            return
+        number = suspect.packet.sequence_number
+        if packet.sequence_number != add_to_sequence(number, 1):
+            self._drops["sequence_jump"] += 1
+            return
+        self._suspect = None
+        self.flush()
+        self.restart()
+        self._first_sequence = number
+        self._place_next(*suspect)
+        self._place_next(packet, now)
+
+    def _give_up(self) -> None:
+        missing = self._reorder.give_up(self._next_sequence)
+        self.track.counts.lost += missing
+        self._missing += missing
+        self._next_sequence = add_to_sequence(self._next_sequence, missing)
+        self._release()
+
+    def _place_next(self, packet: RtpPacket, at: float) -> None:
+        self._next_sequence = add_to_sequence(packet.sequence_number, 1)
+        self.place(packet, at)
+
+    def _release(self) -> None:
+        while (arrival := self._reorder.pop(self._next_sequence)) is not None:
+            self._place_next(*arrival)
+
+    def _expect(self) -> None:
+        """Open the short path if the next packet can be foretold, else close it."""
+        is_foreseeable = (
+            self._is_anchored
+            and not self._reorder
+            and not self._missing
+            and not self._refused
+            and self.format.bytes_per_sample
+            and self.track.backlog < MAX_BACKLOG
+        )
+        self._length = HEADER_BYTES + self._payload_bytes if is_foreseeable else _NEVER
