@@ -5,7 +5,6 @@ Whatever cannot be understood is refused with the name of the field, never guess
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from datetime import UTC, date, datetime, time, timedelta
@@ -16,12 +15,12 @@ from aiohttp import web
 from server.library.fields import FieldError, Fields
 from server.library.index import DEFAULT_LIMIT, MAX_LIMIT, RecordingQuery
 from server.taps.status import StartTap
+from server.transports.http_body import read_body
 from server.transports.http_problem import ProblemError
 
 DIRECTIONS: Final = ("speak", "listen", "both", "stereo")
 TRANSPORTS: Final = ("ws", "rtp")
 MAX_BODY_BYTES = 64 * 1024
-BODY_TIMEOUT_S = 10.0
 MAX_NAME_LENGTH = 256
 MAX_SEARCH_LENGTH = 200
 
@@ -54,11 +53,9 @@ async def parse_start_tap(request: web.Request) -> StartTap:
     Raises:
         ProblemError: The body is too large, too slow, no JSON, or a field is wrong.
     """
-    if request.content_type != "application/json":
-        raise ProblemError(415, "Send the tap as application/json.")
+    body = await read_body(request, "application/json", MAX_BODY_BYTES)
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            fields = Fields(json.loads(await _read_body(request)))
+        fields = Fields(json.loads(body))
         for key in fields:
             if key not in _START_FIELDS:
                 raise FieldError(key, "one of " + ", ".join(sorted(_START_FIELDS)))
@@ -70,21 +67,10 @@ async def parse_start_tap(request: web.Request) -> StartTap:
                 "transport", fields.optional_text("transport"), TRANSPORTS
             ),
         )
-    except TimeoutError:
-        raise ProblemError(408, "The body took too long to arrive.") from None
     except FieldError as error:
         raise ProblemError(400, f"{error}.", field=error.field) from None
     except (ValueError, RecursionError):
         raise ProblemError(400, "The body is not JSON.") from None
-
-
-async def _read_body(request: web.Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise ProblemError(413, f"The body is larger than {MAX_BODY_BYTES} bytes.")
-    return bytes(body)
 
 
 def _parameters(request: web.Request) -> dict[str, str]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import resources
 from typing import Final
+from urllib.parse import parse_qs
 
 from aiohttp import hdrs, web
 
 from server.transports.http_access import COOKIE, SIGN_IN_PATH, Access
+from server.transports.http_body import read_body
 
 MEDIA_TYPES: Final = {
     "app.css": "text/css",
@@ -23,7 +25,8 @@ MEDIA_TYPES: Final = {
 }
 """Every file that is served, beside the two pages; no other can be asked for."""
 
-MAX_TOKEN_LENGTH = 4096
+FORM_TYPE = "application/x-www-form-urlencoded"
+MAX_FORM_BYTES = 4096
 REFUSED_PATH = f"{SIGN_IN_PATH}#refused"
 """The form shows why by itself, with no script: the fragment picks the sentence."""
 
@@ -77,13 +80,9 @@ class Pages:
         return _response(self._sign_in)
 
     async def _post_sign_in(self, request: web.Request) -> web.Response:
-        if (request.content_length or 0) > MAX_TOKEN_LENGTH:
-            raise web.HTTPRequestEntityTooLarge(
-                MAX_TOKEN_LENGTH, request.content_length or 0
-            )
-        form = await request.post()
-        token = form.get("token")
-        if not isinstance(token, str) or not self._access.is_token(token.strip()):
+        body = await read_body(request, FORM_TYPE, MAX_FORM_BYTES)
+        token = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0]
+        if not self._access.is_token(token.strip()):
             raise web.HTTPSeeOther(REFUSED_PATH)
         response = web.Response(status=303, headers={hdrs.LOCATION: "/"})
         response.set_cookie(

@@ -1,0 +1,133 @@
+"""An application to ask over HTTP: a real library, and taps that a test writes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from aiohttp import ClientResponse, web
+from aiohttp.test_utils import TestClient, TestServer
+
+from server.library.store import Library
+from server.metrics import Metrics
+from server.taps.status import StartTap, TapStatus
+from server.transports.http_api import Readiness, TapNotFound, TapRefused
+from server.transports.http_app import make_http_app
+from server.transports.http_problem import Handler
+
+TOKEN = "a token that nobody guesses"
+Client = TestClient[web.Request, web.Application]
+
+
+def tap(control_id: str = "tap-1", **changes: Any) -> TapStatus:
+    """Return a tap that receives."""
+    fields: dict[str, Any] = {
+        "control_id": control_id,
+        "call_id": "call-1",
+        "node_id": "node-1",
+        "direction": "both",
+        "transport": "ws",
+        "origin": "api",
+        "state": "receiving",
+        "created_at": datetime(2026, 11, 22, 12, tzinfo=UTC),
+    }
+    return TapStatus(**(fields | changes))
+
+
+@dataclass
+class FakeTaps:
+    """A tap service that does what a test says."""
+
+    live: list[TapStatus] = field(default_factory=list)
+    started: list[StartTap] = field(default_factory=list)
+    refusal: TapRefused | None = None
+    state: Readiness = field(default_factory=lambda: Readiness(True, (), "connected"))
+
+    def statuses(self) -> list[TapStatus]:
+        return self.live
+
+    async def start(self, request: StartTap) -> TapStatus:
+        self.started.append(request)
+        if self.refusal is not None:
+            raise self.refusal
+        status = tap(call_id=request.call_id, node_id=request.node_id)
+        self.live.append(status)
+        return status
+
+    async def stop(self, control_id: str) -> TapStatus:
+        for at, status in enumerate(self.live):
+            if status.control_id == control_id:
+                self.live[at] = replace(status, state="finished", reason="stopped")
+                return self.live[at]
+        raise TapNotFound(control_id)
+
+    def readiness(self) -> Readiness:
+        return self.state
+
+
+@dataclass
+class Deck:
+    """A running application and what is behind it."""
+
+    client: Client
+    taps: FakeTaps
+    library: Library
+    metrics: Metrics
+
+
+@asynccontextmanager
+async def running(
+    root: Path, *, token: str = "", remote: str | None = None
+) -> AsyncIterator[Deck]:
+    """Serve an application; with `remote`, as if every request came from there."""
+    library = Library(root)
+    library.open()
+    taps = FakeTaps()
+    metrics = Metrics(taps.statuses)
+    app = make_http_app(taps=taps, library=library, metrics=metrics, api_token=token)
+
+    @web.middleware
+    async def from_elsewhere(
+        request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        return await handler(request.clone(remote=remote) if remote else request)
+
+    app.middlewares.insert(0, from_elsewhere)
+
+    async def answer_tap(_: web.Request) -> web.Response:
+        return web.Response(text="a tap")
+
+    app.router.add_get("/tap", answer_tap)
+    app.router.add_get("/tap/{token}", answer_tap)
+    async with TestClient(TestServer(app)) as client:
+        yield Deck(client, taps, library, metrics)
+
+
+async def raw_status(deck: Deck, target: str) -> int:
+    """Ask for exactly this target, which a client would tidy up; return the status."""
+    port = deck.client.port
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(
+            f"GET {target} HTTP/1.1\r\nHost: localhost\r\n"
+            "Connection: close\r\n\r\n".encode()
+        )
+        line = await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+    return int(line.split()[1])
+
+
+async def problem(response: ClientResponse) -> dict[str, Any]:
+    """Return problem details, having checked that they are some."""
+    assert response.content_type == "application/problem+json"
+    document: dict[str, Any] = await response.json()
+    assert {"type", "title", "status", "detail"} <= set(document)
+    assert document["status"] == response.status
+    assert document["detail"]
+    return document
