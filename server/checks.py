@@ -179,12 +179,11 @@ def check_access(settings: Settings) -> Finding:
 
 def check_secret(settings: Settings) -> Iterator[Finding]:
     """Warn that tokens of a random secret die with the process."""
-    if settings.transport != "ws" or settings.secret is not None:
-        return
-    yield warn(
-        "There is no secret: tokens of taps do not survive a restart.",
-        "Set TAPDECK_SECRET to the output of `openssl rand -hex 32`.",
-    )
+    if settings.secret is None and settings.transport == "ws":
+        yield warn(
+            "There is no secret: tokens of taps do not survive a restart.",
+            "Set TAPDECK_SECRET to the output of `openssl rand -hex 32`.",
+        )
 
 
 def check_http_port(listen: ListenAddress, problem: str | None) -> Finding:

@@ -80,11 +80,11 @@ class _Given:
 def load_settings(
     *, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]
 ) -> Settings:
-    """Merge the sources into settings.
+    """Merge the sources into settings. Empty text counts as not set, anywhere.
 
     Args:
         file: A TOML file to read.
-        environ: The environment; an empty variable counts as not set.
+        environ: The environment.
         flags: Values by the name of the setting, as on the command line.
 
     Raises:
@@ -94,7 +94,7 @@ def load_settings(
     if file is not None:
         given.update(_read_file(file))
     given.update(_read_environment(environ))
-    given.update({name: _Given(flags[name], f"flag {_flag(name)}") for name in flags})
+    given.update(_read_flags(flags))
     problems = [
         f"{name} is not a setting{_did_you_mean(name, SETTINGS)} ({each.origin})."
         for name, each in given.items()
@@ -132,7 +132,11 @@ def _read_file(file: Path) -> dict[str, _Given]:
         raise ConfigError(f"Cannot read the config file {file}: {reason}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"The config file {file} is not TOML: {error}.") from error
-    return {name: _Given(value, f"file {file}") for name, value in values.items()}
+    return {
+        name: _Given(value, f"file {file}")
+        for name, value in values.items()
+        if value != ""
+    }
 
 
 def _read_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
@@ -140,6 +144,14 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
         name: _Given(environ[info.environment], f"variable {info.environment}")
         for name, info in SETTINGS.items()
         if environ.get(info.environment)
+    }
+
+
+def _read_flags(flags: Mapping[str, str]) -> dict[str, _Given]:
+    return {
+        name: _Given(value, f"flag {_flag(name)}")
+        for name, value in flags.items()
+        if value
     }
 
 

@@ -115,11 +115,11 @@ class Settings(BaseSettings):
     project_id: str | None = _setting(
         None,
         "SignalWire project; with its token, Tapdeck answers and taps calls itself",
-        "the id of a project",
+        "text",
         repr=False,
     )
     relay_token: Annotated[SecretStr, Field(min_length=1)] | None = _setting(
-        None, "API token of the project, with the Voice permission", "an API token"
+        None, "API token of the project, with the Voice permission", "text"
     )
     space: Annotated[str, _matching(_SPACE, SPACE_FORM)] = _setting(
         "relay.signalwire.com", "host of the RELAY service", SPACE_FORM
@@ -192,7 +192,7 @@ class Settings(BaseSettings):
         _setting(
             "both",
             "`speak`: what the party says; `listen`: what it hears; `both`: their sum; "
-            "`stereo`: both, speak left and listen right",
+            "`stereo`: `speak` and `listen` as two taps",
             "speak, listen, both or stereo",
         )
     )
@@ -223,7 +223,7 @@ class Settings(BaseSettings):
     )
     idle_timeout_s: float = _setting(
         60.0,
-        "silence on the wire after which a tap counts as over",
+        "time without audio after which a tap that nobody else ends is over",
         "a number of seconds from 1 to 86400",
         ge=1,
         le=86_400,

@@ -87,8 +87,11 @@ class TestSources:
         assert settings.api_token is not None
         assert settings.api_token.get_secret_value() == TOKEN
 
-    def test_an_empty_variable_counts_as_not_set(self) -> None:
-        assert load({"TAPDECK_PTIME": "", "SIGNALWIRE_PROJECT_ID": ""}).ptime == 20
+    def test_empty_text_counts_as_not_set_anywhere(self, tmp_path: Path) -> None:
+        file = config_file(tmp_path, 'tap_uri = ""\nptime = 30\n')
+        environ = {"TAPDECK_PTIME": "", "SIGNALWIRE_PROJECT_ID": ""}
+        settings = load(environ, file, tap_uri="", codec="")
+        assert settings == load(ptime="30")
 
     def test_the_process_environment_is_not_read_behind_our_back(
         self, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,62 @@
+# Everything starts from nothing: a target makes the virtual environment that it needs.
+#
+#   make demo [ARGS=--exit]     two simulated calls, recorded on this machine
+#   make serve [ARGS=...]       the server; ARGS as for `tapdeck serve`
+#   make test                   all tests but those below, and the coverage gate
+#   make test-interop           the tests with the official SignalWire SDK
+#   make lint                   ruff and mypy; changes nothing
+#   make format                 ruff, changing what it can
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# What the shell that calls make has active must not leak in.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.PHONY: help demo serve test test-interop lint format
+# Two installations into one environment would trip over each other.
+.NOTPARALLEL:
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(VENV)/.installed-run
+	$(BIN)/tapdeck demo $(ARGS)
+
+serve: $(VENV)/.installed-run
+	$(BIN)/tapdeck serve $(ARGS)
+
+test: $(VENV)/.installed-test
+	$(BIN)/coverage run -m pytest -m "not interop" $(ARGS)
+	$(BIN)/coverage report
+
+test-interop: $(VENV)/.installed-interop
+	$(BIN)/python -m pytest -m interop $(ARGS)
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-test
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'Tapdeck needs Python 3.11 or newer; name one with: make PYTHON=python3.12' >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-run: pyproject.toml | $(VENV)/pyvenv.cfg
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-test: pyproject.toml | $(VENV)/pyvenv.cfg
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@ $(VENV)/.installed-run
+
+$(VENV)/.installed-interop: pyproject.toml | $(VENV)/pyvenv.cfg
+	$(BIN)/python -m pip install --quiet --editable '.[test,interop]'
+	@touch $@ $(VENV)/.installed-test $(VENV)/.installed-run
