@@ -127,8 +127,17 @@ class MediaSession(Protocol):
     """
 
     drops: Counter[str]
-    last_media_at: float | None
-    ended: str | None
+    """What was not used, by reason."""
+
+    @property
+    def last_media_at(self) -> float | None:
+        """When audio was last accepted, `None` before the first."""
+        ...
+
+    @property
+    def ended(self) -> str | None:
+        """Why the media itself says that it is over: `bye`, `stop` or not at all."""
+        ...
 
     @property
     def track_count(self) -> int:

@@ -166,9 +166,7 @@ async def test_what_is_held_until_the_end_is_in_the_file() -> None:
     assert sink.summary.length == 100
 
 
-async def test_silence_after_the_last_packet_is_not_padded_when_the_end_is_a_guess() -> (
-    None
-):
+async def test_a_guessed_end_is_not_padded() -> None:
     session = ScriptedSession(a_run(0, b"\x00" * 10))
     stream = a_stream(session, KeepingSink())
     stream.tap.end(EndReason.IDLE, 1.0)

@@ -1,0 +1,294 @@
+"""The server as a whole: builds the parts, starts them in order, stops them in order.
+
+    listeners -> rendezvous -> deck -> streams -> sinks -> library
+    RELAY     -> tapper     -^
+
+Stopping: take no new taps, ask the platform to stop ours, let the audio that is under
+way arrive, finish the files, leave RELAY. A second signal gives up waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import signal
+import time
+import uuid
+from contextlib import AsyncExitStack
+
+import uvloop
+from aiohttp import web
+
+from relay_client import ConnectionState, RelayClient
+from server.addresses import ListenAddress
+from server.deck import Deck
+from server.destinations import Destinations
+from server.errors import StartupError
+from server.library.store import Library
+from server.log import setup_logging
+from server.metrics import Metrics
+from server.rtp.demux import RtpDemux
+from server.service import Service
+from server.settings import Settings
+from server.streams import Clock
+from server.tapper import Tapper, asked_format
+from server.taps.rendezvous import Rendezvous, RendezvousOptions
+from server.taps.status import TapStatus
+from server.taps.tap import EndReason, Tap, TapLimits
+from server.taps.tokens import TokenSigner
+from server.transports.http_app import make_http_app
+from server.transports.rtp_udp import RtpListener
+from server.transports.ws_tap import TapEndpoint
+
+log = logging.getLogger(__name__)
+
+
+class TapServer:
+    """One Tapdeck. Use as an async context manager; inside it, the server serves.
+
+    With `local_taps` the destinations of taps are the ports of this machine, whatever
+    they turn out to be: for the simulator on the same machine.
+    """
+
+    def __init__(self, settings: Settings, *, local_taps: bool = False) -> None:
+        self.settings = settings
+        self._local_taps = local_taps
+        self._now = time.monotonic
+        self.library = Library(settings.recordings_dir)
+        self.demux = RtpDemux(accept_unknown=settings.accept == "any")
+        self.rendezvous = Rendezvous(
+            signer=TokenSigner(_secret(settings)),
+            demux=self.demux,
+            limits=TapLimits(idle=settings.idle_timeout_s),
+            options=_options(settings),
+            new_id=lambda: str(uuid.uuid4()),
+        )
+        self.clock = Clock(time.time() - self._now())
+        self.deck = Deck(
+            rendezvous=self.rendezvous,
+            demux=self.demux,
+            library=self.library,
+            clock=self.clock,
+            now=self._now,
+            before_end=self._before_end,
+            on_ended=self._on_ended,
+        )
+        self.metrics = Metrics(self.deck.statuses)
+        self.metrics.watch_drops(lambda: self.demux.drops)
+        self.metrics.watch_drops(lambda: self.rendezvous.refused)
+        self.rtp = RtpListener(
+            self.demux,
+            settings.rtp_listen.host,
+            settings.rtp_listen.ports,
+            self._now,
+        )
+        self.endpoint = TapEndpoint(
+            self.rendezvous,
+            max_message_bytes=settings.max_message_bytes,
+            now=self._now,
+            wall=time.time,
+        )
+        self.destinations = Destinations.configured(settings)
+        self.relay = _relay_client(settings)
+        self.tapper = (
+            None
+            if self.relay is None
+            else Tapper(
+                self.relay,
+                self.rendezvous,
+                settings,
+                self.destinations,
+                now=self._now,
+                wall=time.time,
+            )
+        )
+        self.http_port = 0
+        """The port of WebSocket taps, API and pages; known once open."""
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> TapServer:
+        """Open everything; whatever was opened is closed again if something fails."""
+        async with AsyncExitStack() as stack:
+            await asyncio.to_thread(self.library.open)
+            self.rtp.open()
+            stack.callback(self.rtp.close)
+            ticker = asyncio.create_task(self.deck.run(), name="deck")
+            stack.push_async_callback(_cancel, ticker)
+            lag = asyncio.create_task(self.metrics.measure_loop_lag(), name="lag")
+            stack.push_async_callback(_cancel, lag)
+            await self._open_http(stack)
+            if self._local_taps:
+                self.destinations.use_local(self.http_port, self.rtp.ports[0])
+            await self._open_relay(stack)
+            stack.push_async_callback(self._drain)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop as the module's docstring says."""
+        await self._stack.aclose()
+
+    @property
+    def http_address(self) -> ListenAddress:
+        """Where WebSocket taps, API and pages are; known once open."""
+        return ListenAddress(self.settings.http_listen.host, self.http_port)
+
+    def log_addresses(self) -> None:
+        """Tell where everything is."""
+        settings = self.settings
+        log.info("pages and API: http://%s", self.http_address)
+        log.info("WebSocket taps: ws://%s/tap/<token>", self.http_address)
+        log.info("RTP taps: udp://%s", settings.rtp_listen)
+        log.info("recordings: %s", settings.recordings_dir)
+
+    async def _open_http(self, stack: AsyncExitStack) -> None:
+        token = self.settings.api_token
+        app = make_http_app(
+            taps=Service(
+                self.deck, self.rendezvous, self.tapper, self.relay, self._now
+            ),
+            library=self.library,
+            metrics=self.metrics,
+            api_token="" if token is None else token.get_secret_value(),
+        )
+        app.add_routes(self.endpoint.routes())
+        # aiohttp's access log would write the tokens of tap addresses.
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        listen = self.settings.http_listen
+        try:
+            site = web.TCPSite(runner, listen.host, listen.port)
+            await site.start()
+        except OSError as error:
+            raise StartupError(
+                f"cannot listen on {listen} (http_listen): {error.strerror}"
+            ) from error
+        self.http_port = runner.addresses[0][1]
+
+    async def _open_relay(self, stack: AsyncExitStack) -> None:
+        if self.relay is None:
+            log.warning(
+                "no SignalWire credentials: nothing is asked for, taps started "
+                "elsewhere are received (set SIGNALWIRE_PROJECT_ID and "
+                "SIGNALWIRE_API_TOKEN to answer and tap calls)"
+            )
+            return
+        relay = self.relay
+        self.metrics.watch_relay(lambda: relay.state is ConnectionState.READY)
+        await self.relay.connect()
+        stack.push_async_callback(self.relay.disconnect)
+
+    async def _before_end(self, tap: Tap) -> None:
+        if self.tapper is not None:
+            if self.tapper.is_running(tap):
+                await self.tapper.stop(tap)
+            self.tapper.forget(tap)
+        await self.endpoint.drop(tap)
+
+    def _on_ended(self, status: TapStatus) -> None:
+        self.metrics.tap_ended(status)
+        self.metrics.recorded(status.duration_s)
+
+    async def _drain(self) -> None:
+        self.rendezvous.close()
+        timeout = self.settings.shutdown_timeout_s
+        try:
+            async with asyncio.timeout(timeout):
+                if self.tapper is not None:
+                    await asyncio.gather(
+                        *map(self.tapper.stop, self.rendezvous.taps.values())
+                    )
+                self.rtp.drain()
+        except TimeoutError:
+            log.warning("not every tap stopped within %s s", timeout)
+        for tap in self.rendezvous.taps.values():
+            tap.end(EndReason.SHUTDOWN, self._now())
+        await self.deck.settle(timeout)
+        await self.deck.abandon()
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code.
+
+    Raises:
+        StartupError: It could not start.
+    """
+    setup_logging(
+        level=settings.log_level,
+        log_format=settings.log_format,
+        secrets=settings.secret_values,
+    )
+    return uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    stopping = asyncio.Event()
+    main = asyncio.current_task()
+    assert main is not None
+
+    def stop() -> None:
+        if stopping.is_set():
+            main.cancel()
+        stopping.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        async with TapServer(settings) as server:
+            server.log_addresses()
+            await stopping.wait()
+            log.info("stopping; a second signal gives up waiting")
+    except asyncio.CancelledError:
+        log.warning("gave up waiting; unfinished files are left under .partial")
+        return 1
+    log.info("stopped")
+    return 0
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _secret(settings: Settings) -> bytes:
+    if settings.secret is not None:
+        return settings.secret.get_secret_value().encode()
+    if settings.transport == "ws" and settings.has_credentials:
+        log.warning(
+            "no secret is set: addresses of taps made before a restart will be "
+            "refused after it (set TAPDECK_SECRET)"
+        )
+    return secrets.token_bytes(32)
+
+
+def _options(settings: Settings) -> RendezvousOptions:
+    ports = settings.rtp_listen
+    order = settings.l16_byte_order
+    return RendezvousOptions(
+        accept_any=settings.accept == "any",
+        static_tokens=frozenset(
+            token.get_secret_value() for token in settings.static_tokens
+        ),
+        ports=() if ports.is_single else tuple(ports.ports),
+        max_taps=settings.max_taps,
+        expected=asked_format(settings),
+        l16_byte_order=None if order == "auto" else order,
+        reorder_window=settings.reorder_window_ms / 1000,
+    )
+
+
+def _relay_client(settings: Settings) -> RelayClient | None:
+    if settings.project_id is None or settings.relay_token is None:
+        return None
+    return RelayClient(
+        project=settings.project_id,
+        token=settings.relay_token.get_secret_value(),
+        host=settings.space,
+        contexts=list(settings.contexts),
+        scheme=settings.relay_scheme,
+        ca_file=None if settings.relay_ca_file is None else str(settings.relay_ca_file),
+        allow_private_rtp=settings.allow_private_rtp,
+    )

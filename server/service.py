@@ -1,0 +1,92 @@
+"""What the HTTP API asks of the server: list, start and stop taps, tell if it can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from relay_client import ConnectionState, RelayClient, RelayError
+from server.deck import Deck
+from server.tapper import Tapper
+from server.taps.rendezvous import Rendezvous, TapRefusedHereError
+from server.taps.status import StartTap, TapStatus
+from server.taps.tap import EndReason, Tap
+from server.transports.http_api import Readiness, TapNotFound, TapRefused
+
+MAX_LAG_S = 1.0
+"""A ticker later than this means that audio is at risk."""
+
+
+class Service:
+    """The taps of this server, as its API offers them."""
+
+    def __init__(
+        self,
+        deck: Deck,
+        rendezvous: Rendezvous,
+        tapper: Tapper | None,
+        relay: RelayClient | None,
+        now: Callable[[], float],
+    ) -> None:
+        self._deck = deck
+        self._rendezvous = rendezvous
+        self._tapper = tapper
+        self._relay = relay
+        self._now = now
+
+    def statuses(self) -> Sequence[TapStatus]:
+        """Return live taps and those that ended last, newest first."""
+        return self._deck.statuses()
+
+    async def start(self, request: StartTap) -> TapStatus:
+        """Tap a call; of two taps (`stereo`) return the first.
+
+        Raises:
+            TapRefused: It cannot be started.
+        """
+        if self._tapper is None:
+            raise TapRefused(
+                409, "There are no SignalWire credentials to ask for taps with."
+            )
+        try:
+            taps = await self._tapper.tap_named_call(
+                request.call_id, request.node_id, request.direction, request.transport
+            )
+        except TapRefusedHereError as refusal:
+            raise TapRefused(refusal.status, f"{refusal}.") from refusal
+        except RelayError as error:
+            raise TapRefused(502, f"The platform refused the tap: {error}.") from error
+        return self._deck.status(taps[0])
+
+    async def stop(self, control_id: str) -> TapStatus:
+        """Stop a tap and return it as it then is.
+
+        Raises:
+            TapNotFound: There is none of this id.
+        """
+        tap = self._rendezvous.taps.get(control_id)
+        if tap is None:
+            raise TapNotFound(control_id)
+        await self._stop(tap)
+        return self._deck.status(tap)
+
+    def readiness(self) -> Readiness:
+        """Tell whether taps can be started and received."""
+        reasons = []
+        relay = "not configured"
+        if self._relay is not None:
+            relay = self._relay.state.value
+            if self._relay.state is not ConnectionState.READY:
+                reasons.append(f"RELAY is {relay}")
+        if self._deck.lag_s > MAX_LAG_S:
+            reasons.append(f"the event loop is {self._deck.lag_s:.1f} s late")
+        if self._rendezvous.is_closed:
+            reasons.append("this server is stopping")
+        elif self._rendezvous.is_full:
+            reasons.append("as many taps are live as max_taps allows")
+        return Readiness(not reasons, tuple(reasons), relay)
+
+    async def _stop(self, tap: Tap) -> None:
+        if self._tapper is not None and self._tapper.is_running(tap):
+            await self._tapper.stop(tap)
+        if tap.end_reason is None:
+            tap.end(EndReason.STOPPED, self._now())

@@ -1,0 +1,224 @@
+"""Asks the platform for taps: RELAY on one side, the rendezvous on the other.
+
+For each inbound call of the contexts: answer, tap, connect onward if configured,
+and wait for the end. The audio is none of its business; it only tells the rendezvous
+what control says of each tap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from relay_client import (
+    Call,
+    CallState,
+    RelayClient,
+    RelayError,
+    RelayEvent,
+    TapAction,
+    TapEvent,
+)
+from relay_client import TapState as RelayTapState
+from server.audio import AudioFormat, Codec
+from server.destinations import Destinations
+from server.settings import Settings
+from server.taps.rendezvous import Announcement, Rendezvous, TapRefusedHereError
+from server.taps.tap import EndReason, Tap, TapDirection, TapOrigin, Transport
+
+log = logging.getLogger(__name__)
+
+ANSWER_TIMEOUT_S = 30.0
+"""From `calling.answer` to the `answered` event."""
+
+STOP_TIMEOUT_S = 6.0
+"""For `calling.tap.stop` and the `finished` that follows it."""
+
+CONNECT_TIMEOUT_S = 60
+"""Seconds that the onward number rings."""
+
+
+class Tapper:
+    """Every tap that this server asked the platform for."""
+
+    def __init__(
+        self,
+        client: RelayClient,
+        rendezvous: Rendezvous,
+        settings: Settings,
+        destinations: Destinations,
+        *,
+        now: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self._client = client
+        self._rendezvous = rendezvous
+        self._settings = settings
+        self._destinations = destinations
+        self._now = now
+        self._wall = wall
+        self._actions: dict[str, TapAction] = {}
+        self._stopping: set[str] = set()
+        client.on_call(self.handle_call)
+
+    async def handle_call(self, call: Call, transport: str | None = None) -> None:
+        """Answer an inbound call, tap it, connect it onward, stay until it ends."""
+        log.info("call %s: %s calls %s", call.call_id, call.from_number, call.to_number)
+        await call.answer()
+        await call.wait_for_answered(timeout=ANSWER_TIMEOUT_S)
+        try:
+            await self.tap_call(call, TapOrigin.RELAY, transport=transport)
+        except TapRefusedHereError as refusal:
+            log.error("call %s is not tapped: %s", call.call_id, refusal)
+        if self._settings.connect_to is not None:
+            await self._connect_onward(call, self._settings.connect_to)
+
+    async def tap_named_call(
+        self, call_id: str, node_id: str, direction: str | None, transport: str | None
+    ) -> list[Tap]:
+        """Tap a call that somebody names and that this client may never have seen.
+
+        Raises:
+            RelayError: The platform refused.
+            TapRefusedHereError: There is no room here.
+        """
+        call = self._client.attach(call_id, node_id)
+        return await self.tap_call(call, TapOrigin.API, direction, transport)
+
+    async def tap_call(
+        self,
+        call: Call,
+        origin: TapOrigin,
+        direction: str | None = None,
+        transport: str | None = None,
+    ) -> list[Tap]:
+        """Ask for the tap of a call, or for the two taps of its stereo recording."""
+        wanted = direction or self._settings.direction
+        kind = self._destinations.choose(transport)
+        names = ("speak", "listen") if wanted == "stereo" else (wanted,)
+        return [
+            await self._tap(call, TapDirection(name), kind, origin) for name in names
+        ]
+
+    async def stop(self, tap: Tap) -> None:
+        """Ask the platform to stop a tap, and wait until it has, within limits."""
+        action = self._actions.get(tap.control_id)
+        if action is None or action.is_done:
+            return
+        self._stopping.add(tap.control_id)
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await action.stop()
+                await action.wait()
+        except (RelayError, TimeoutError) as error:
+            log.warning(
+                "tap %s: the platform did not stop it: %s", tap.control_id, error
+            )
+
+    def forget(self, tap: Tap) -> None:
+        """Drop what is kept of a tap that is over."""
+        self._actions.pop(tap.control_id, None)
+        self._stopping.discard(tap.control_id)
+
+    def is_running(self, tap: Tap) -> bool:
+        """Return whether the platform still thinks that it is tapping."""
+        action = self._actions.get(tap.control_id)
+        return action is not None and not action.is_done
+
+    async def _tap(
+        self,
+        call: Call,
+        direction: TapDirection,
+        transport: Transport,
+        origin: TapOrigin,
+    ) -> Tap:
+        announcement = Announcement(
+            transport=transport,
+            direction=direction,
+            origin=origin,
+            expected=asked_format(self._settings),
+            call_id=call.call_id,
+            node_id=call.node_id,
+            from_number=call.from_number,
+            to_number=call.to_number,
+        )
+        tap = self._rendezvous.announce(
+            announcement, now=self._now(), wall=self._wall()
+        )
+        try:
+            action = await call.tap(
+                tap={"type": "audio", "params": {"direction": direction.value}},
+                device=self._destinations.device(
+                    tap, codec=self._settings.codec, ptime=self._settings.ptime
+                ),
+                control_id=tap.control_id,
+                on_completed=lambda _event: self._completed(tap, call),
+            )
+        except RelayError as error:
+            tap.control_ended(EndReason.REFUSED, self._now(), str(error))
+            tap.end(EndReason.REFUSED, self._now(), str(error))
+            raise
+        self._accepted(tap, call, action)
+        return tap
+
+    def _accepted(self, tap: Tap, call: Call, action: TapAction) -> None:
+        self._actions[tap.control_id] = action
+        tap.accepted(self._now())
+        source = action.source_device
+        if tap.transport is Transport.RTP and source is not None and source.port:
+            self._rendezvous.source_named(tap, (source.addr, source.port))
+        elif tap.transport is Transport.RTP and tap.port is None:
+            log.warning(
+                "tap %s: the platform names no source, and without it audio on a "
+                "shared port belongs to nobody; give rtp_listen a range of ports",
+                tap.control_id,
+            )
+        if action.state is RelayTapState.TAPPING:
+            tap.confirmed()
+        call.on("calling.call.tap", lambda event: self._confirm(tap, event))
+        call.on("calling.call.state", lambda _event: self._call_changed(tap, call))
+
+    def _confirm(self, tap: Tap, event: RelayEvent) -> None:
+        if isinstance(event, TapEvent) and event.control_id == tap.control_id:
+            tap.confirmed()
+
+    def _call_changed(self, tap: Tap, call: Call) -> None:
+        if call.state is CallState.ENDED:
+            tap.control_ended(EndReason.HANGUP, self._now())
+
+    def _completed(self, tap: Tap, call: Call) -> None:
+        detail = ""
+        if tap.control_id in self._stopping:
+            reason = EndReason.STOPPED
+        elif call.state in (CallState.ENDING, CallState.ENDED):
+            reason = EndReason.HANGUP
+        else:
+            reason = EndReason.FINISHED
+            if not tap.is_confirmed and tap.session.last_media_at is None:
+                detail = "before it had begun; is the destination reachable?"
+        tap.control_ended(reason, self._now(), detail)
+
+    async def _connect_onward(self, call: Call, to: str) -> None:
+        caller = self._settings.connect_from or call.to_number
+        if to.startswith(("sip:", "sips:")):
+            device = {"type": "sip", "params": {"from": caller, "to": to}}
+        else:
+            device = {
+                "type": "phone",
+                "params": {
+                    "from_number": caller,
+                    "to_number": to,
+                    "timeout": CONNECT_TIMEOUT_S,
+                },
+            }
+        try:
+            await call.connect([[device]])
+        except RelayError as error:
+            log.error("call %s is not connected onward: %s", call.call_id, error)
+
+
+def asked_format(settings: Settings) -> AudioFormat:
+    """Return the format that taps are asked for in."""
+    codec = Codec(settings.codec)
+    return AudioFormat(codec, 48_000 if codec is Codec.OPUS else 8000)

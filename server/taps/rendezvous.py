@@ -1,0 +1,282 @@
+"""Where control and media meet: taps announced here, audio arriving there.
+
+A tap is announced (by RELAY or the HTTP API) and its audio arrives on its own, before
+or after the platform's reply and its `tapping` event. Audio finds its tap by what
+cannot be confused, because the media itself names no call:
+
+- a WebSocket by the token in its address, which is signed and names the tap;
+- RTP by the local port opened for that tap alone, or by the source address that the
+  platform named in `source_device` (the demultiplexer holds what comes before that).
+
+Pure: `now` is monotonic, `wall` is seconds since 1970; ids come from `new_id`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from server.audio import AudioFormat, ByteOrder
+from server.rtp.demux import Address, NewSource, RtpDemux
+from server.rtp.payload_types import PayloadFormats
+from server.rtp.session import RtpSession
+from server.taps.tap import (
+    Tap,
+    TapDirection,
+    TapLimits,
+    TapOrigin,
+    Transport,
+)
+from server.taps.tokens import TokenClaims, TokenSigner
+from server.taps.ws_session import WsSession
+
+TOKEN_LIFE = 4 * 3600
+"""Seconds a token opens a tap; a tap that is open is not closed by its expiry."""
+
+MAX_REMEMBERED = 10_000
+"""Ended taps whose tokens are recognised as used up."""
+
+
+class TapRefusedHereError(Exception):
+    """A tap that this server does not take, with the reason."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        """The HTTP status that says the same."""
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RendezvousOptions:
+    """What is taken, and how much of it."""
+
+    accept_any: bool = False
+    static_tokens: frozenset[str] = frozenset()
+    ports: Sequence[int] = ()
+    """UDP ports to open for one tap each; empty when all taps share one port."""
+    max_taps: int = 4000
+    expected: AudioFormat
+    """What a tap that nobody announced is taken to carry."""
+    l16_byte_order: ByteOrder | None = None
+    """None: found out by listening."""
+    reorder_window: float = 0.4
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """A tap about to be asked for."""
+
+    transport: Transport
+    direction: TapDirection
+    origin: TapOrigin
+    expected: AudioFormat
+    call_id: str = ""
+    node_id: str = ""
+    from_number: str = ""
+    to_number: str = ""
+
+
+class Rendezvous:
+    """All taps of this server, live and lately ended."""
+
+    def __init__(
+        self,
+        *,
+        signer: TokenSigner,
+        demux: RtpDemux,
+        limits: TapLimits,
+        options: RendezvousOptions,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._signer = signer
+        self._demux = demux
+        self._limits = limits
+        self._options = options
+        self._new_id = new_id
+        self._free_ports = deque(options.ports)
+        self._ended: dict[str, None] = {}
+        self._begun: deque[Tap] = deque()
+        self._by_token: dict[str, Tap] = {}
+        self.taps: dict[str, Tap] = {}
+        """Live taps by control id."""
+        self.refused: Counter[str] = Counter()
+        """Connections and announcements not taken, by reason."""
+        self.is_closed = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is room for no further tap."""
+        return len(self.taps) >= self._options.max_taps
+
+    def close(self) -> None:
+        """Take no new taps; those that are live go on."""
+        self.is_closed = True
+
+    def announce(self, announcement: Announcement, *, now: float, wall: float) -> Tap:
+        """Make room for a tap that is about to be asked for.
+
+        Raises:
+            TapRefusedHereError: There is no room.
+        """
+        self._check_room()
+        tap = self._new_tap(announcement, self._new_id(), now)
+        if announcement.transport is Transport.WS:
+            tap.token = self._signer.issue(tap.control_id, int(wall) + TOKEN_LIFE)
+            self._by_token[tap.token] = tap
+        elif self._options.ports:
+            tap.port = self._take_port()
+            self._demux.add_port(tap.port, self._rtp_session(tap))
+        return self._register(tap)
+
+    def source_named(self, tap: Tap, source: Address) -> None:
+        """Take the audio of `tap` from where the platform says that it sends it."""
+        if tap.port is None:
+            self._demux.add_source(source, self._rtp_session(tap))
+        else:
+            self._demux.add_port(tap.port, self._rtp_session(tap), source)
+
+    def admit(self, token: str, *, now: float, wall: float) -> Tap:
+        """Return the tap that a WebSocket with `token` in its address is for.
+
+        Raises:
+            TapRefusedHereError: It is for none.
+        """
+        # The expiry limits when a tap may begin, not how long it may last.
+        if token and (tap := self._by_token.get(token)) is not None:
+            return tap
+        if self._is_static(token):
+            return self._unannounced(TapOrigin.STATIC, self._new_id(), now)
+        claims = self._signer.verify(token, wall)
+        if isinstance(claims, TokenClaims):
+            return self._admit_signed(claims.tap_id, now)
+        if self._options.accept_any:
+            return self._unannounced(TapOrigin.FOREIGN, self._new_id(), now)
+        self.refused[f"token_{claims.reason.value}"] += 1
+        raise TapRefusedHereError(403, "this address is not that of a tap")
+
+    def welcome_sources(self, now: float) -> None:
+        """Begin a tap for each unknown RTP source that the demultiplexer reports."""
+        while (source := self._demux.next_event()) is not None:
+            self._welcome(source, now)
+
+    def next_begun(self) -> Tap | None:
+        """Return the next tap that was registered, once each."""
+        return self._begun.popleft() if self._begun else None
+
+    def take_due(self, now: float) -> list[Tap]:
+        """Look at every tap and return those whose end is to happen now."""
+        due = []
+        for tap in self.taps.values():
+            tap.observe(now)
+            if tap.is_due(now):
+                due.append(tap)
+        return due
+
+    def remove(self, tap: Tap) -> None:
+        """Forget a tap that is over; its token opens nothing any more."""
+        self.taps.pop(tap.control_id, None)
+        self._by_token.pop(tap.token, None)
+        self._ended[tap.control_id] = None
+        if len(self._ended) > MAX_REMEMBERED:
+            self._ended.pop(next(iter(self._ended)))
+        if isinstance(tap.session, RtpSession):
+            self._demux.remove(tap.session)
+        if tap.port is not None:
+            self._free_ports.append(tap.port)
+
+    def _is_static(self, token: str) -> bool:
+        given = token.encode(errors="surrogatepass")
+        matches = [
+            hmac.compare_digest(given, known.encode())
+            for known in self._options.static_tokens
+        ]
+        return any(matches)
+
+    def _admit_signed(self, control_id: str, now: float) -> Tap:
+        if (tap := self.taps.get(control_id)) is not None:
+            return tap
+        if control_id in self._ended:
+            self.refused["tap_is_over"] += 1
+            raise TapRefusedHereError(410, "this tap is over")
+        # Ours from before a restart, or a sister's with the same secret.
+        return self._unannounced(TapOrigin.FOREIGN, control_id, now)
+
+    def _unannounced(self, origin: TapOrigin, control_id: str, now: float) -> Tap:
+        self._check_room()
+        announcement = Announcement(
+            transport=Transport.WS,
+            direction=TapDirection.BOTH,
+            origin=origin,
+            expected=self._options.expected,
+        )
+        return self._register(self._new_tap(announcement, control_id, now))
+
+    def _welcome(self, source: NewSource, now: float) -> None:
+        announcement = Announcement(
+            transport=Transport.RTP,
+            direction=TapDirection.BOTH,
+            origin=TapOrigin.FOREIGN,
+            expected=self._options.expected,
+        )
+        if self.is_closed or self.is_full:
+            self.refused["too_many_taps"] += 1
+            return
+        tap = self._register(self._new_tap(announcement, self._new_id(), now))
+        self._demux.add_source(source.addr, self._rtp_session(tap))
+
+    def _check_room(self) -> None:
+        if self.is_closed:
+            self.refused["stopping"] += 1
+            raise TapRefusedHereError(503, "this server is stopping")
+        if self.is_full:
+            self.refused["too_many_taps"] += 1
+            raise TapRefusedHereError(
+                503, f"{self._options.max_taps} taps are live, which is the limit"
+            )
+
+    def _take_port(self) -> int:
+        if not self._free_ports:
+            self.refused["no_free_port"] += 1
+            raise TapRefusedHereError(
+                503, f"all {len(self._options.ports)} RTP ports are in use"
+            )
+        return self._free_ports.popleft()
+
+    def _new_tap(self, announcement: Announcement, control_id: str, now: float) -> Tap:
+        options = self._options
+        session: RtpSession | WsSession
+        if announcement.transport is Transport.RTP:
+            session = RtpSession(
+                PayloadFormats(announcement.expected),
+                reorder_window=options.reorder_window,
+            )
+        else:
+            session = WsSession(
+                announcement.expected, l16_byte_order=options.l16_byte_order or "auto"
+            )
+        return Tap(
+            control_id=control_id,
+            transport=announcement.transport,
+            direction=announcement.direction,
+            origin=announcement.origin,
+            session=session,
+            created_at=now,
+            limits=self._limits,
+            call_id=announcement.call_id,
+            node_id=announcement.node_id,
+            from_number=announcement.from_number,
+            to_number=announcement.to_number,
+        )
+
+    def _register(self, tap: Tap) -> Tap:
+        self.taps[tap.control_id] = tap
+        self._begun.append(tap)
+        return tap
+
+    def _rtp_session(self, tap: Tap) -> RtpSession:
+        assert isinstance(tap.session, RtpSession)
+        return tap.session

@@ -1,0 +1,130 @@
+"""A simulator and a server on one machine, and what a recording of it must be.
+
+The reference decoder is FFmpeg's, through PyAV, so that neither of our two G.711
+implementations is its own judge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from relay_client.simulator import (
+    CallRequest,
+    SentAudio,
+    SimCall,
+    Simulator,
+    SimulatorOptions,
+)
+from server.app import TapServer
+from server.config import load_settings
+from server.library.index import RecordingQuery
+from server.library.recording import Recording
+
+PROJECT = "project-for-tests"
+TOKEN = "token-for-tests"
+
+Audio = npt.NDArray[np.int16]
+
+
+@dataclass
+class Rig:
+    """The two ends of a tap."""
+
+    simulator: Simulator
+    server: TapServer
+
+    def place(self, request: CallRequest) -> SimCall:
+        return self.simulator.place_call(request)
+
+    async def recordings(self, count: int, timeout: float = 20) -> list[Recording]:
+        """Wait until so many recordings are finished; oldest first."""
+        async with asyncio.timeout(timeout):
+            while len(found := self.finished()) < count:
+                await asyncio.sleep(0.02)
+        return found
+
+    def finished(self) -> list[Recording]:
+        page = self.server.library.list(RecordingQuery(limit=500))
+        return list(reversed(page.items))
+
+    def audio(self, recording: Recording) -> Audio:
+        path = self.server.library.audio_path(recording.id)
+        assert path is not None
+        samples, rate = soundfile.read(path, dtype="int16")
+        assert rate == recording.sample_rate
+        assert len(samples) == recording.samples
+        result: Audio = samples
+        return result
+
+
+@asynccontextmanager
+async def rig(
+    directory: Path,
+    *,
+    options: SimulatorOptions | None = None,
+    **flags: str,
+) -> AsyncIterator[Rig]:
+    options = options or SimulatorOptions(project=PROJECT, token=TOKEN)
+    async with Simulator(options) as simulator:
+        given = {
+            "project_id": PROJECT,
+            "relay_token": TOKEN,
+            "space": simulator.host,
+            "relay_scheme": "ws",
+            "http_listen": "127.0.0.1:0",
+            "rtp_listen": "127.0.0.1:0",
+            "recordings_dir": str(directory),
+            "allow_private_rtp": "true",
+        }
+        settings = load_settings(file=None, environ={}, flags={**given, **flags})
+        async with TapServer(settings, local_taps=True) as server:
+            yield Rig(simulator, server)
+
+
+def sent_by(call: SimCall) -> list[SentAudio]:
+    (tap,) = call.taps.values()
+    return sorted(tap.sent, key=lambda entry: entry.start)
+
+
+def reference(sent: Sequence[SentAudio], codec: str) -> Audio:
+    """Decode what was delivered at its place; zero everywhere else.
+
+    Begins with the first sample that was delivered, as a recording does.
+    """
+    delivered = [entry for entry in sent if entry.delivered]
+    first = delivered[0].start
+    end = max(entry.start + entry.samples for entry in delivered)
+    audio = np.zeros(end - first, dtype=np.int16)
+    for entry, samples in zip(delivered, _decode(delivered, codec), strict=True):
+        begin = entry.start - first
+        audio[begin : begin + entry.samples] = samples
+    return audio
+
+
+def loudness_at(audio: Audio, rate: int, frequency: float) -> float:
+    """Return the amplitude of a tone in `audio`, 1.0 being full scale."""
+    time = np.arange(len(audio)) / rate
+    wave = np.exp(-2j * np.pi * frequency * time)
+    return float(2 * abs(np.mean(audio / 32768 * wave)))
+
+
+def _decode(entries: Iterable[SentAudio], codec: str) -> list[Audio]:
+    name = {"PCMU": "pcm_mulaw", "PCMA": "pcm_alaw"}[codec]
+    decoder = av.CodecContext.create(name, "r")
+    assert isinstance(decoder, av.AudioCodecContext)
+    decoder.sample_rate = 8000
+    decoder.layout = "mono"
+    decoded = []
+    for entry in entries:
+        frames = decoder.decode(av.Packet(entry.payload))
+        decoded.append(np.concatenate([f.to_ndarray().ravel() for f in frames]))
+    return decoded

@@ -1,0 +1,252 @@
+"""Control and media meet whatever comes first, and nobody else gets in."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from server.audio import PCMU_8000
+from server.rtp.demux import RtpDemux
+from server.rtp.packet import RtpPacket
+from server.rtp.session import RtpSession
+from server.taps import rendezvous as rendezvous_module
+from server.taps.rendezvous import (
+    TOKEN_LIFE,
+    Announcement,
+    Rendezvous,
+    RendezvousOptions,
+    TapRefusedHereError,
+)
+from server.taps.tap import (
+    EndReason,
+    Tap,
+    TapDirection,
+    TapLimits,
+    TapOrigin,
+    Transport,
+)
+from server.taps.tokens import TokenSigner
+
+SECRET = b"a secret of sixteen bytes or more"
+STATIC = "a-static-token-for-swml"
+WALL = 1_790_000_000.0
+SOURCE = ("198.51.100.7", 30_000)
+OPTIONS = RendezvousOptions(expected=PCMU_8000, static_tokens=frozenset({STATIC}))
+
+
+def a_rendezvous(
+    options: RendezvousOptions = OPTIONS, *, accept_unknown: bool = False
+) -> tuple[Rendezvous, RtpDemux]:
+    demux = RtpDemux(accept_unknown=accept_unknown)
+    numbers = itertools.count(1)
+    made = Rendezvous(
+        signer=TokenSigner(SECRET),
+        demux=demux,
+        limits=TapLimits(),
+        options=options,
+        new_id=lambda: f"id-{next(numbers)}",
+    )
+    return made, demux
+
+
+def an_announcement(transport: Transport) -> Announcement:
+    return Announcement(
+        transport=transport,
+        direction=TapDirection.SPEAK,
+        origin=TapOrigin.RELAY,
+        expected=PCMU_8000,
+        call_id="call",
+        node_id="node",
+        from_number="+15550100001",
+        to_number="+15550100002",
+    )
+
+
+def announce(meeting: Rendezvous, transport: Transport) -> Tap:
+    return meeting.announce(an_announcement(transport), now=0.0, wall=WALL)
+
+
+def packets(first: int, count: int = 3) -> list[bytes]:
+    return [
+        RtpPacket(
+            payload_type=0,
+            sequence_number=n,
+            timestamp=160 * n,
+            ssrc=7,
+            payload=bytes([n]) * 160,
+        ).serialize()
+        for n in range(first, first + count)
+    ]
+
+
+def heard(tap: Tap) -> int:
+    """How many packets of its audio a tap has accepted."""
+    return tap.session.counts(0).received if tap.session.track_count else 0
+
+
+def test_a_websocket_finds_its_tap_by_its_token() -> None:
+    meeting, _ = a_rendezvous()
+    first = announce(meeting, Transport.WS)
+    second = announce(meeting, Transport.WS)
+    assert first.token != second.token
+    assert meeting.admit(second.token, now=1.0, wall=WALL + 1) is second
+    assert meeting.admit(first.token, now=1.0, wall=WALL + 1) is first
+    assert (first.call_id, first.node_id) == ("call", "node")
+
+
+def test_a_token_lets_a_live_tap_reconnect_after_its_expiry() -> None:
+    meeting, _ = a_rendezvous()
+    tap = announce(meeting, Transport.WS)
+    assert meeting.admit(tap.token, now=1.0, wall=WALL + 2 * TOKEN_LIFE) is tap
+
+
+def test_the_token_of_a_tap_that_is_over_opens_nothing() -> None:
+    meeting, _ = a_rendezvous()
+    tap = announce(meeting, Transport.WS)
+    meeting.remove(tap)
+    with pytest.raises(TapRefusedHereError) as refusal:
+        meeting.admit(tap.token, now=1.0, wall=WALL)
+    assert refusal.value.status == 410
+    assert meeting.refused["tap_is_over"] == 1
+
+
+def test_only_so_many_ended_taps_are_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rendezvous_module, "MAX_REMEMBERED", 1)
+    meeting, _ = a_rendezvous()
+    first, second = announce(meeting, Transport.WS), announce(meeting, Transport.WS)
+    meeting.remove(first)
+    meeting.remove(second)
+    with pytest.raises(TapRefusedHereError):
+        meeting.admit(second.token, now=1.0, wall=WALL)
+    assert meeting.admit(first.token, now=1.0, wall=WALL).origin is TapOrigin.FOREIGN
+
+
+def test_a_token_signed_before_a_restart_is_a_foreign_tap_with_its_id() -> None:
+    before, _ = a_rendezvous()
+    token = announce(before, Transport.WS).token
+    after, _ = a_rendezvous()
+    tap = after.admit(token, now=1.0, wall=WALL)
+    assert (tap.control_id, tap.origin) == ("id-1", TapOrigin.FOREIGN)
+
+
+@pytest.mark.parametrize("token", ["", "x", "A" * 60, "\u00e9\udc80", "a" * 100_000])
+def test_a_stranger_is_refused_and_counted(token: str) -> None:
+    meeting, _ = a_rendezvous()
+    with pytest.raises(TapRefusedHereError) as refusal:
+        meeting.admit(token, now=1.0, wall=WALL)
+    assert refusal.value.status == 403
+    assert meeting.refused.total() == 1
+    assert not meeting.taps
+
+
+def test_a_stranger_is_welcome_where_any_stream_is() -> None:
+    meeting, _ = a_rendezvous(replace(OPTIONS, accept_any=True))
+    tap = meeting.admit("", now=1.0, wall=WALL)
+    assert tap.origin is TapOrigin.FOREIGN
+    assert meeting.next_begun() is tap
+    assert meeting.next_begun() is None
+
+
+def test_each_connection_to_a_fixed_address_is_a_tap_of_its_own() -> None:
+    meeting, _ = a_rendezvous()
+    first = meeting.admit(STATIC, now=1.0, wall=WALL)
+    second = meeting.admit(STATIC, now=1.0, wall=WALL)
+    assert first is not second
+    assert first.origin is TapOrigin.STATIC
+
+
+def test_rtp_is_taken_from_the_source_that_the_platform_named() -> None:
+    meeting, demux = a_rendezvous()
+    tap = announce(meeting, Transport.RTP)
+    meeting.source_named(tap, SOURCE)
+    demux.receive_datagrams([(data, SOURCE) for data in packets(1)], 40_000, 1.0)
+    assert heard(tap) == 3
+
+
+def test_rtp_that_comes_before_the_reply_is_kept_for_its_tap() -> None:
+    meeting, demux = a_rendezvous()
+    tap = announce(meeting, Transport.RTP)
+    demux.receive_datagrams([(data, SOURCE) for data in packets(1)], 40_000, 1.0)
+    assert heard(tap) == 0
+    meeting.source_named(tap, SOURCE)
+    assert heard(tap) == 3
+
+
+def test_each_tap_gets_a_port_and_gives_it_back() -> None:
+    meeting, demux = a_rendezvous(replace(OPTIONS, ports=(40_000, 40_001)))
+    first, second = (announce(meeting, Transport.RTP) for _ in range(2))
+    assert {first.port, second.port} == {40_000, 40_001}
+    with pytest.raises(TapRefusedHereError, match="all 2 RTP ports are in use"):
+        announce(meeting, Transport.RTP)
+    assert meeting.refused["no_free_port"] == 1
+
+    demux.receive_datagrams([(data, SOURCE) for data in packets(1)], 40_001, 1.0)
+    assert heard(second) == 3
+    meeting.remove(first)
+    assert announce(meeting, Transport.RTP).port == first.port
+
+
+def test_a_named_source_takes_a_port_over() -> None:
+    meeting, demux = a_rendezvous(replace(OPTIONS, ports=(40_000,)))
+    tap = announce(meeting, Transport.RTP)
+    meeting.source_named(tap, SOURCE)
+    demux.receive_datagrams([(data, SOURCE) for data in packets(1)], 40_000, 1.0)
+    assert heard(tap) == 3
+
+
+def test_an_unknown_rtp_source_becomes_a_tap_where_any_stream_is_welcome() -> None:
+    meeting, demux = a_rendezvous(
+        replace(OPTIONS, accept_any=True), accept_unknown=True
+    )
+    demux.receive_datagrams([(data, SOURCE) for data in packets(1)], 40_000, 1.0)
+    meeting.welcome_sources(1.1)
+    (tap,) = meeting.taps.values()
+    assert (tap.origin, heard(tap)) == (TapOrigin.FOREIGN, 3)
+    assert isinstance(tap.session, RtpSession)
+
+
+def test_an_unknown_rtp_source_is_not_taken_when_there_is_no_room() -> None:
+    meeting, demux = a_rendezvous(
+        replace(OPTIONS, accept_any=True, max_taps=0), accept_unknown=True
+    )
+    demux.receive_datagrams([(data, SOURCE) for data in packets(1)], 40_000, 1.0)
+    meeting.welcome_sources(1.1)
+    assert not meeting.taps
+    assert meeting.refused["too_many_taps"] == 1
+
+
+def test_no_tap_is_taken_beyond_the_limit() -> None:
+    meeting, _ = a_rendezvous(replace(OPTIONS, max_taps=1))
+    assert not meeting.is_full
+    tap = announce(meeting, Transport.WS)
+    assert meeting.is_full
+    with pytest.raises(TapRefusedHereError, match="1 taps are live") as refusal:
+        announce(meeting, Transport.WS)
+    assert refusal.value.status == 503
+    assert meeting.admit(tap.token, now=1.0, wall=WALL) is tap
+
+
+def test_no_new_tap_is_taken_while_stopping_and_live_ones_go_on() -> None:
+    meeting, _ = a_rendezvous()
+    tap = announce(meeting, Transport.WS)
+    meeting.close()
+    with pytest.raises(TapRefusedHereError, match="stopping"):
+        meeting.admit(STATIC, now=1.0, wall=WALL)
+    assert meeting.admit(tap.token, now=1.0, wall=WALL) is tap
+
+
+def test_taps_whose_end_is_due_are_handed_out() -> None:
+    meeting, _ = a_rendezvous()
+    going_on, ending = announce(meeting, Transport.WS), announce(meeting, Transport.WS)
+    ending.end(EndReason.STOPPED, 5.0)
+    assert meeting.take_due(5.0) == [ending]
+    assert going_on.end_reason is None
+
+
+def test_a_big_endian_setting_reaches_the_session() -> None:
+    meeting, _ = a_rendezvous(replace(OPTIONS, l16_byte_order="big"))
+    assert meeting.admit(STATIC, now=1.0, wall=WALL).transport is Transport.WS
