@@ -67,7 +67,8 @@ class _Version(argparse.Action):
             version = metadata.version("tapdeck")
         except metadata.PackageNotFoundError:
             version = "not installed"
-        parser.exit(EXIT_OK, f"tapdeck {version}\n")
+        sys.stdout.write(f"tapdeck {version}\n")
+        parser.exit(EXIT_OK)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
