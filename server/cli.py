@@ -247,9 +247,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 def _serve(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
-    ca_file = settings.relay_ca_file
-    if ca_file is not None and not os.access(ca_file, os.R_OK):
-        raise ConfigError(f"relay_ca_file is {ca_file}, which cannot be read.")
+    _check_readable(settings.relay_ca_file, "relay_ca_file")
     from server.app import serve
 
     try:
@@ -284,6 +282,8 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _simulate(arguments: argparse.Namespace) -> int:
     if (arguments.tls_cert is None) != (arguments.tls_key is None):
         raise ConfigError("--tls-cert and --tls-key are needed together, or neither.")
+    _check_readable(arguments.tls_cert, "--tls-cert")
+    _check_readable(arguments.tls_key, "--tls-key")
     from server.simulate import simulate
 
     return asyncio.run(
@@ -324,6 +324,11 @@ def _doctor(arguments: argparse.Namespace) -> int:
         flags={name: given[name] for name in SETTINGS if name in given},
         write=sys.stdout.write,
     )
+
+
+def _check_readable(file: Path | None, name: str) -> None:
+    if file is not None and not (file.is_file() and os.access(file, os.R_OK)):
+        raise ConfigError(f"{name} is {file}, which cannot be read.")
 
 
 def _positive(text: str) -> float:

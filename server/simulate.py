@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from relay_client.simulator import Simulator, SimulatorOptions
 from server.addresses import ListenAddress
-from server.errors import StartupError
+from server.errors import ConfigError, StartupError
 
 
 async def simulate(
@@ -19,7 +20,8 @@ async def simulate(
     """Run the simulator; return the exit code. Cancelling ends it the same way.
 
     Raises:
-        StartupError: The address is taken, or the TLS files cannot be used.
+        ConfigError: The TLS files cannot be used.
+        StartupError: The address cannot be listened on.
     """
     options = SimulatorOptions(
         host=listen.host,
@@ -34,6 +36,10 @@ async def simulate(
     async with AsyncExitStack() as stack:
         try:
             simulator = await stack.enter_async_context(Simulator(options))
+        except ssl.SSLError as error:
+            raise ConfigError(
+                f"{tls_cert} and {tls_key} are not a certificate and its key."
+            ) from error
         except OSError as error:
             raise StartupError(
                 f"The simulator cannot start on {listen}: {error.strerror or error}."

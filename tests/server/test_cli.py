@@ -125,6 +125,10 @@ class TestMistakes:
             (["demo", "now"], "now is not understood by `tapdeck demo`."),
             (["simulate", "--listen", "8089"], "must be HOST:PORT"),
             (["simulate", "--tls-cert", "c.pem"], "--tls-key"),
+            (
+                ["simulate", "--tls-cert", "c.pem", "--tls-key", "k.pem"],
+                "--tls-cert is c.pem, which cannot be read.",
+            ),
             (["recordings", "list", "--limit", "0"], "must be 1 or more"),
             (["recordings", "list"], "There is no directory recordings"),
             (["serve", "--config", "none.toml"], "Cannot read the config file"),
@@ -218,7 +222,10 @@ class TestDemo:
 
 
 class TestSimulate:
-    def test_passes_address_and_tls_on(self, replaced: Any) -> None:
+    def test_passes_address_and_tls_on(self, tmp_path: Path, replaced: Any) -> None:
+        for name in ("c.pem", "k.pem"):
+            (tmp_path / name).touch()
+
         async def simulate(*arguments: Any, **keywords: Any) -> int:
             return called(*arguments, **keywords)
 
