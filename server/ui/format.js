@@ -1,33 +1,38 @@
 // Words and numbers for people, made from what the API says.
 
-const days = new Intl.DateTimeFormat("en", { weekday: "long", day: "numeric", month: "long" });
-const daysOfOtherYears = new Intl.DateTimeFormat("en", { day: "numeric", month: "long", year: "numeric" });
-const times = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const days = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", month: "long" });
+const daysOfOtherYears = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric" });
+const times = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
-const DIRECTIONS = {
-  speak: "what they say",
-  listen: "what they hear",
-  both: "both sides",
-  stereo: "both sides, stereo",
-};
-const RECORDING_STATES = {
-  complete: ["Complete", "good"],
-  partial: ["Partial", "warn"],
-  silent: ["Silent", "soft"],
-  missing: ["No audio", "bad"],
-  failed: ["Failed", "bad"],
-};
-const TAP_STATES = {
-  waiting: ["Waiting for audio", "soft"],
-  receiving: ["Receiving", "good"],
-  stalled: ["Stalled", "warn"],
-};
+// Maps, because what is looked up may be any text, such as "constructor".
+const DIRECTIONS = new Map([
+  ["speak", "what they say"],
+  ["listen", "what they hear"],
+  ["both", "both sides"],
+  ["stereo", "both sides, stereo"],
+]);
+const TRANSPORTS = new Map([
+  ["ws", "WebSocket"],
+  ["rtp", "RTP"],
+]);
+const RECORDING_STATES = new Map([
+  ["complete", ["Complete", "good"]],
+  ["partial", ["Partial", "warn"]],
+  ["silent", ["Silent", "soft"]],
+  ["missing", ["No audio", "bad"]],
+  ["failed", ["Failed", "bad"]],
+]);
+const TAP_STATES = new Map([
+  ["waiting", ["Waiting for audio", "soft"]],
+  ["receiving", ["Receiving", "good"]],
+  ["stalled", ["Stalled", "warn"]],
+]);
 
 export const party = (number) => number || "unknown";
-export const direction = (name) => DIRECTIONS[name] ?? name;
-export const transport = (name) => ({ ws: "WebSocket", rtp: "RTP" })[name] ?? name;
-export const recordingState = (state) => RECORDING_STATES[state] ?? [state, "soft"];
-export const tapState = (state) => TAP_STATES[state] ?? [state, "soft"];
+export const direction = (name) => DIRECTIONS.get(name) ?? name;
+export const transport = (name) => TRANSPORTS.get(name) ?? name;
+export const recordingState = (state) => RECORDING_STATES.get(state) ?? [state, "soft"];
+export const tapState = (state) => TAP_STATES.get(state) ?? [state, "soft"];
 export const time = (iso) => times.format(new Date(iso));
 
 export function day(iso, now = new Date()) {

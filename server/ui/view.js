@@ -18,17 +18,13 @@ function part(row, name) {
 
 function setNames(row, from, to) {
   const names = part(row, "names");
-  if (names.dataset.shown === `${from}\n${to}`) return;
-  names.dataset.shown = `${from}\n${to}`;
-  const texts = [format.party(from), "→", format.party(to)];
-  names.replaceChildren(
-    ...texts.map((text, at) => {
-      const span = document.createElement("span");
-      span.textContent = text;
-      if (at === 1) span.className = "arrow";
-      return span;
-    }),
-  );
+  const title = `${format.party(from)} → ${format.party(to)}`;
+  if (names.title === title) return;
+  names.title = title;
+  const arrow = document.createElement("span");
+  arrow.className = "arrow";
+  arrow.textContent = " → ";
+  names.replaceChildren(format.party(from), arrow, format.party(to));
 }
 
 function setState(row, [word, tone], reason) {
