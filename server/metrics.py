@@ -29,6 +29,8 @@ PACKET_FATES = ("received", "lost", "late", "duplicate", "reordered")
 LAG_INTERVAL_S = 0.5
 LAG_BUCKETS_S = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 """20 ms is one packet; at 200 ms a small socket buffer may have overflowed."""
+MAX_KEPT = 1000
+"""Ended taps that are remembered by name before looking which ones still matter."""
 
 _FATE_NAMES = {
     "received": ("tapdeck_packets", "Packets or messages with audio received"),
@@ -67,8 +69,8 @@ class Metrics:
     """All metrics of one server.
 
     Args:
-        taps: Gives the taps there are; ended ones among them count no more, see
-            `tap_ended`.
+        taps: Gives the taps there are; those handed to `tap_ended` may be among them
+            and are not counted twice.
     """
 
     def __init__(self, taps: Callable[[], Sequence[TapStatus]]) -> None:
@@ -106,9 +108,9 @@ class Metrics:
         self._sources.relay = connected
 
     def tap_ended(self, status: TapStatus) -> None:
-        """Keep the counts of a tap, once, in the same step that ends it."""
+        """Keep the final counts of a tap; to be called once for each."""
         self._taps.labels(status.state).inc()
-        self._sources.ended.add(status)
+        self._sources.keep(status)
 
     def recorded(self, seconds: float) -> None:
         """Count audio that was kept."""
@@ -136,23 +138,33 @@ class _Sources(Collector):
 
     def __init__(self, taps: Callable[[], Sequence[TapStatus]]) -> None:
         self.taps = taps
-        self.ended = _Sums()
+        self._ended = _Sums()
+        self._kept: set[str] = set()
+        """Control ids in `_ended` that `taps` may still give."""
         self.drops: list[Drops] = []
         self.write_queue: Callable[[], int] | None = None
         self.relay: Callable[[], bool] | None = None
+
+    def keep(self, status: TapStatus) -> None:
+        """Keep what a tap that is about to go away amounts to."""
+        self._ended.add(status)
+        self._kept.add(status.control_id)
+        if len(self._kept) > MAX_KEPT:
+            self._kept &= {status.control_id for status in self.taps()}
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing, so that registering asks nobody yet."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        live = [status for status in self.taps() if not status.has_ended]
-        sums = self.ended.copy()
-        for status in live:
-            sums.add(status)
+        taps = self.taps()
+        sums = self._ended.copy()
+        for status in taps:
+            if status.control_id not in self._kept:
+                sums.add(status)
         for drops in self.drops:
             sums.drops.update(drops())
-        yield _live_taps(live)
+        yield _live_taps(status for status in taps if not status.has_ended)
         yield from _packets(sums)
         yield _dropped(sums)
         if self.write_queue is not None:

@@ -7,6 +7,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from server.audio import PacketCounts
 from server.metrics import Metrics
 from server.taps.status import TapStatus
@@ -68,14 +70,36 @@ def test_totals_stay_when_a_tap_ends() -> None:
     metrics = Metrics(lambda: taps)
     ended = tap(packets=counts, drops=(("runt", 1),), state="finished")
 
-    for listed in ([ended], []):
-        taps[:] = listed
-        if listed:
-            metrics.tap_ended(ended)
-        assert value(metrics, "tapdeck_packets_total", transport="rtp") == 10
-        assert value(metrics, "tapdeck_dropped_total", reason="runt") == 1
+    def totals() -> tuple[float | None, float | None]:
+        return (
+            value(metrics, "tapdeck_packets_total", transport="rtp"),
+            value(metrics, "tapdeck_dropped_total", reason="runt"),
+        )
+
+    taps[:] = [ended]
+    assert totals() == (10, 1)
+    metrics.tap_ended(ended)
+    assert totals() == (10, 1)
+    taps.clear()
+    assert totals() == (10, 1)
     assert value(metrics, "tapdeck_taps_total", state="finished") == 1
     assert value(metrics, "tapdeck_taps_total", state="failed") == 0
+
+
+def test_ended_taps_are_not_remembered_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("server.metrics.MAX_KEPT", 2)
+    taps = [tap(control_id="0", state="finished", packets=PacketCounts(received=1))]
+    metrics = Metrics(lambda: taps)
+
+    for number in range(9):
+        ended = tap(
+            control_id=str(number), state="finished", packets=PacketCounts(received=1)
+        )
+        metrics.tap_ended(ended)
+
+    assert value(metrics, "tapdeck_packets_total", transport="rtp") == 9
 
 
 def test_drops_of_taps_and_of_listeners_are_one_sum() -> None:
