@@ -229,10 +229,12 @@ class RelayClient:
         except asyncio.CancelledError:
             await self.disconnect()
             raise
-        if self._protocol.is_final:
+        if self.state is ConnectionState.REJECTED:
             error = self._refusal()
             await self.disconnect()
             raise error
+        if self._protocol.is_final:
+            raise ConnectionLostError("client disconnected")
 
     async def disconnect(self) -> None:
         """Leave the platform; calls go on there, without us.

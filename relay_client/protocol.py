@@ -108,6 +108,7 @@ class RelayProtocol:
         """Begin to connect, and keep connected until `stop`."""
         self.is_final = False
         self._rejections = 0
+        self._backoff.reset()
         self._open(now)
 
     def stop(self) -> None:
@@ -234,7 +235,7 @@ class RelayProtocol:
             self._receive_event(request.params)
         elif request.method == _DISCONNECT:
             self._acknowledge(request)
-            self._drain(restart=request.params.get("restart") is True)
+            self._drain(restart=request.params.get("restart") in (True, "true"))
         else:
             self.drops["unknown_method"] += 1
             self._refuse(request)

@@ -1,8 +1,8 @@
 """A RELAY server of a few lines, scripted by the test that uses it.
 
-It authenticates everybody, replies 200 to everything and keeps a journal. A test changes
-one of these by giving a `Script` for a method: a function of the request that returns
-what to do instead.
+It authenticates everybody, replies 200 to everything and keeps a journal. A test
+changes this with a `Script` for a method: a function of the request's parameters that
+returns what to reply instead.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Received:
 
 
 Script = Callable[[Json], Json | None]
-"""Takes the parameters, returns the reply's `result` or `error`, or None for silence."""
+"""Takes the parameters; returns the reply's `result` or `error`, None for silence."""
 
 
 @dataclass
