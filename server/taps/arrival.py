@@ -98,7 +98,8 @@ class ArrivalClock:
 
     def receive(self, length: int, now: float) -> bool:
         """Take note that `length` samples arrived; say whether a border opened."""
-        self.handle_timer(now)
+        if self._borders:
+            self.handle_timer(now)
         before = self.received
         self.received += length
         if self._arrived_at is None:
@@ -108,7 +109,8 @@ class ArrivalClock:
         self._arrived_at = now
         lag = self._lag(now)
         self._watch_lead(lag, now)
-        self._lower_borders(lag)
+        if self._borders:
+            self._lower_borders(lag)
         base = self._borders[-1].lag if self._borders else self._base()
         if is_after_pause and lag - base > MIN_PAD_S:
             self._borders.append(_Border(before, now + SETTLE_S, lag))

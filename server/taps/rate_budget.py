@@ -38,6 +38,6 @@ class RateBudget:
         self._spent_at = now
         self._left = min(self._most, self._left + elapsed * self._refill_rate)
         if length > self._left:
-            return min(length, int(elapsed * self._sample_rate))
+            return min(length, round(elapsed * self._sample_rate))
         self._left -= length
         return length

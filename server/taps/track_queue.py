@@ -47,7 +47,7 @@ class TrackQueue:
     ) -> None:
         """Add audio; with `starts_run`, never to the run before it."""
         last = self._last_run
-        if last is not None and last.format == format and not starts_run:
+        if last is not None and _is_same(last.format, format) and not starts_run:
             last.length += length
             self._payloads += payloads
         else:
@@ -78,3 +78,8 @@ class TrackQueue:
         self._last_run = None
         self.samples = 0
         return events
+
+
+def _is_same(one: AudioFormat, other: AudioFormat) -> bool:
+    # Messages share their format object: comparing fields is the exception.
+    return one is other or one == other

@@ -244,7 +244,7 @@ class WsSession:
 
     def _receive_media(self, text: str, now: float) -> None:
         message = self._stream.receive(text)
-        match message:
+        match message:  # None has been counted where it was read.
             case StreamAudio():
                 source = self._sources.setdefault(message.track, _Source())
                 source.lost += message.lost
@@ -259,8 +259,6 @@ class WsSession:
                 self.drops["dtmf_before_audio"] += 1
             case StreamStop():
                 self.ended = "stop"
-            case None:
-                pass  # Counted where it was read.
 
     def _start_stream(self, start: StreamStart) -> None:
         self._flush_framings()

@@ -60,7 +60,8 @@ class WsTrack:
         """Take in a chunk that came behind `lost` missing messages."""
         self.counts.received += 1
         self.counts.lost += lost
-        if chunk.format != self._converter.format:
+        # Messages share their format object: comparing fields is the exception.
+        if chunk.format is not self._converter.format:
             self._change_format(chunk.format)
         length = self._converter.convert(chunk.length)
         if not length:
@@ -115,10 +116,13 @@ class WsTrack:
         self._release()
 
     def _change_format(self, format: AudioFormat) -> None:
-        before = _describe(self._converter.format)
+        before = self._converter.format
+        if format == before:
+            self._converter.format = format
+            return
         self._converter = _LengthConverter(format, self._rate)
         # A byte order that was found out is no change of the sender's.
-        if _describe(format) != before:
+        if _describe(format) != _describe(before):
             self.receive_change(f"format {_describe(format)}")
 
     def _has_room(self, length: int) -> bool:
