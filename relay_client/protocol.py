@@ -166,13 +166,12 @@ class RelayProtocol:
             return
         self._liveness.received(now)
         message = jsonrpc.parse(text)
-        match message:
-            case jsonrpc.Request():
-                self._receive_request(message, now)
-            case jsonrpc.Reply() | jsonrpc.Failure():
-                self._receive_reply(message, now)
-            case jsonrpc.Invalid(reason):
-                self.drops[reason] += 1
+        if isinstance(message, jsonrpc.Request):
+            self._receive_request(message, now)
+        elif isinstance(message, jsonrpc.Invalid):
+            self.drops[message.reason] += 1
+        else:
+            self._receive_reply(message, now)
 
     def data_to_send(self) -> list[str]:
         """Return the texts to send now, in order; they are given out once."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from relay_client.outcomes import ProtocolEvent
 from relay_client.protocol import RelayProtocol
 from relay_client.relay_session import Credentials, RelaySession
+from relay_client.states import ConnectionState
 from relay_client.timing import Timing
 
 Json = dict[str, Any]
@@ -34,6 +35,10 @@ class Machine:
             rng=random.Random(1),
             new_id=lambda: f"id-{next(ids)}",
         )
+
+    def is_in(self, state: ConnectionState) -> bool:
+        """Return whether the machine is in this state."""
+        return self.protocol.state is state
 
     def sent(self) -> list[Json]:
         """Return what was sent since the last look."""
