@@ -1,0 +1,81 @@
+"""Puts a tap together: format, plan and sender for what was asked."""
+
+from __future__ import annotations
+
+import random
+import ssl
+
+from relay_client.simulator.calls import SimCall
+from relay_client.simulator.feed import AudioFeed
+from relay_client.simulator.formats import choose_format
+from relay_client.simulator.params import TapRequest
+from relay_client.simulator.rtp_plan import RtpPlan
+from relay_client.simulator.rtp_sender import RtpSender
+from relay_client.simulator.senders import MediaSender
+from relay_client.simulator.sent import SentLog
+from relay_client.simulator.stream_plan import StreamPlan
+from relay_client.simulator.tap import SimTap
+from relay_client.simulator.tasks import TaskOwner
+from relay_client.simulator.ws_plan import WsPlan
+from relay_client.simulator.ws_sender import MessagePlan, WsSender
+
+
+def make_tap(
+    call: SimCall, request: TapRequest, *, tasks: TaskOwner, ssl_context: ssl.SSLContext
+) -> SimTap:
+    """Return a tap of `call` that has not begun."""
+    over_rtp = request.transport == "rtp"
+    first_format = choose_format(call.media, request.asked, over_rtp=over_rtp)
+    # Each tap of a call has its own chances, and the same ones in every run.
+    seed = random.Random(f"{call.seed} tap {len(call.taps)}").getrandbits(32)
+    log = SentLog()
+    sender: MediaSender
+
+    def rtp_plan(feed: AudioFeed, wall_clock: float) -> RtpPlan:
+        return RtpPlan(
+            feed,
+            request.direction,
+            first_format,
+            call.media,
+            seed=seed,
+            wall_clock=wall_clock,
+        )
+
+    def ws_plan(feed: AudioFeed) -> MessagePlan:
+        if call.media.container == "media-stream":
+            project = call.session.project if call.session else ""
+            return StreamPlan(
+                feed,
+                request.direction,
+                first_format,
+                call.media,
+                seed=seed,
+                call_id=call.call_id,
+                project=project,
+            )
+        return WsPlan(feed, request.direction, first_format, call.media, seed=seed)
+
+    if over_rtp:
+        sender = RtpSender(
+            request.addr,
+            request.port,
+            make_plan=rtp_plan,
+            options=call.media,
+            log=log,
+        )
+    else:
+        sender = WsSender(
+            request.uri,
+            make_plan=ws_plan,
+            options=call.media,
+            log=log,
+            ssl_context=ssl_context,
+        )
+    return SimTap(
+        call=call,
+        request=request,
+        first_format=first_format,
+        sender=sender,
+        log=log,
+        tasks=tasks,
+    )
