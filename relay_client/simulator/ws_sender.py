@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import ssl
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -92,11 +91,6 @@ class _Connection:
 
     async def cut(self) -> None:
         """Close the TCP connection with no close frame."""
-        if self._socket is not None:
-            raw = self._socket.get_extra_info("socket")
-            if raw is not None:
-                with contextlib.suppress(OSError):
-                    raw.shutdown(socket.SHUT_RDWR)
         await self._session.close()
         if self._reader is not None:
             self._reader.cancel()

@@ -179,6 +179,7 @@ class Received:
         self.binary: list[bytes] = []
         self.order: list[str | bytes] = []
         self.close_code: int | None = None
+        """None if there was no close frame."""
         self.closed = asyncio.Event()
 
     async def wait_closed(self) -> None:
@@ -226,14 +227,17 @@ class WsDestination:
         await socket.prepare(request)
         received = Received(socket)
         self.connections.append(received)
-        async for message in socket:
-            if message.type is aiohttp.WSMsgType.TEXT:
-                received.texts.append(message.data)
-            elif message.type is aiohttp.WSMsgType.BINARY:
-                received.binary.append(message.data)
-            received.order.append(message.data)
-        received.close_code = socket.close_code
-        received.closed.set()
+        try:
+            async for message in socket:
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    received.texts.append(message.data)
+                elif message.type is aiohttp.WSMsgType.BINARY:
+                    received.binary.append(message.data)
+                received.order.append(message.data)
+        finally:
+            # A lost connection cancels the handler: no close frame was seen then.
+            received.close_code = socket.close_code
+            received.closed.set()
         return socket
 
 

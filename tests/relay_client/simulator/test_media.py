@@ -171,7 +171,7 @@ async def test_abrupt_end_has_no_close_frame(
         await tap.wait_finished()
         await destination.connections[0].wait_closed()
 
-    assert destination.connections[0].close_code == 1006
+    assert destination.connections[0].close_code in (None, 1006)
 
 
 async def test_silent_end_leaves_the_connection_open(
