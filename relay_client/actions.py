@@ -157,6 +157,11 @@ class TapAction:
         """Note that the call is over, and the tap with it."""
         self._finish(self._local_event("call ended"))
 
+    def refuse(self, error: RelayError) -> None:
+        """Note that the tap came to nothing, and that whoever asked for it knows."""
+        self._on_completed = None
+        self.fail(error)
+
     def fail(self, error: RelayError) -> None:
         """Note that the tap came to nothing."""
         self._complete(TapState.FAILED, self._local_event(error.message), error)

@@ -335,13 +335,10 @@ class Call:
         return await self._command("tap", {**params, "device": plain, **extra})
 
     def _tap_not_started(self, action: TapAction, error: BaseException) -> None:
-        if isinstance(error, RelayError):
-            action.fail(error)
-        else:
-            action.fail(ConnectionLostError("given up"))
-        if not isinstance(error, RelayError) or isinstance(
-            error, RequestTimeoutError | ConnectionLostError
-        ):
+        lost = ConnectionLostError("given up")
+        cause = error if isinstance(error, RelayError) else lost
+        action.refuse(cause)
+        if isinstance(cause, RequestTimeoutError | ConnectionLostError):
             self._lost_control_ids.add(action.control_id)
 
     async def stop_tap(self, control_id: str) -> JsonObject:

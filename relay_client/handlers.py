@@ -44,6 +44,9 @@ class HandlerTasks:
 
     async def close(self, timeout: float) -> None:
         """Cancel every task but the one that asks, and see them end."""
+        # One turn of the loop first: a task cancelled before its first step would not
+        # even have called its handler.
+        await asyncio.sleep(0)
         others = self._others()
         for task in others:
             task.cancel()

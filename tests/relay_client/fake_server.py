@@ -117,6 +117,10 @@ class FakeServer:
         await self.push_text(json.dumps(message))
         return message_id
 
+    async def push_json(self, message: Json) -> None:
+        """Send any message to the newest connection."""
+        await self.push_text(json.dumps({"jsonrpc": "2.0", **message}))
+
     async def push_text(self, text: str) -> None:
         """Send any text to the newest connection."""
         await self.sockets[-1].send_str(text)
