@@ -130,7 +130,8 @@ class Placement:
             self.close_run()
         else:
             self._payloads.append(payload)
-        self.last_at = at
+        # What was held came before what it waited for; the clock does not run back.
+        self.last_at = max(self.last_at, at)
         self._next_timestamp = self._timeline.wrap(self._next_timestamp + samples)
         if is_full:
             self._drop_placed()
@@ -173,8 +174,10 @@ class Placement:
         self.close_run()
         track = self.track
         pause = at - track.audio_until
-        length = round(pause * track.sample_rate) if pause > MIN_ARRIVAL_GAP else 0
-        self._fill_to(track.position + length)
+        if track.position and pause > MIN_ARRIVAL_GAP:
+            self._fill_to(track.position + round(pause * track.sample_rate))
+        else:
+            self._fill_to(track.position)
         self._timeline.anchor(timestamp, track.position, clock_rate)
         self._next_timestamp = timestamp
         self._clock_rate = clock_rate

@@ -26,24 +26,31 @@ PROBATION_TIMEOUT = 5.0
 class SequenceProbation:
     """Counts packets in sequence."""
 
-    __slots__ = ("_expected", "_sequential")
+    __slots__ = ("_sequential", "next_sequence")
 
     def __init__(self) -> None:
-        self._expected = -1
+        self.next_sequence = -1
+        """After the latest packet; once valid, the latest that continues from it."""
         self._sequential = 0
 
     def receive(self, sequence_number: int) -> bool:
         """Take a sequence number; tell whether the source has been valid since."""
-        if not self.is_valid:
-            in_order = sequence_number == self._expected
-            self._sequential = self._sequential + 1 if in_order else 1
-            self._expected = add_to_sequence(sequence_number, 1)
+        if sequence_number == self.next_sequence:
+            self._sequential += 1
+        elif not self.is_valid:
+            self._sequential = 1
+        elif not self._is_ahead(sequence_number):
+            return True
+        self.next_sequence = add_to_sequence(sequence_number, 1)
         return self.is_valid
 
     @property
     def is_valid(self) -> bool:
         """Whether enough packets came in sequence."""
         return self._sequential >= MIN_SEQUENTIAL
+
+    def _is_ahead(self, sequence_number: int) -> bool:
+        return 0 < sequence_difference(sequence_number, self.next_sequence) <= MAX_HELD
 
 
 class Candidate:
@@ -85,9 +92,22 @@ class Candidate:
         """When the first packet that is held came."""
         return self._held[0].at
 
-    def in_sequence(self) -> list[Arrival]:
-        """Return what is held, by sequence number."""
-        return sorted(self._held, key=cmp_to_key(_compare))
+    def settle(self) -> list[Arrival]:
+        """Return what is held and belongs together, by sequence number.
+
+        What is far from the packets that made it valid is some other source's; it is
+        what is left.
+        """
+        expected = self._probation.next_sequence
+        mine: list[Arrival] = []
+        left: list[Arrival] = []
+        for arrival in self._held:
+            offset = sequence_difference(arrival.packet.sequence_number, expected)
+            (mine if abs(offset) <= MAX_HELD else left).append(arrival)
+        if not mine:
+            mine, left = left, mine
+        self._held = left
+        return sorted(mine, key=cmp_to_key(_compare))
 
 
 def _compare(a: Arrival, b: Arrival) -> int:

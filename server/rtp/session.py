@@ -242,8 +242,8 @@ class RtpSession:
     def _open_track(self, key: bytes, candidate: Candidate) -> None:
         audio_format = candidate.audio_format
         assert audio_format is not None  # only ready ones are settled
-        track = Track(audio_format, candidate.first_at)
-        arrivals = candidate.in_sequence()
+        arrivals = candidate.settle()
+        track = Track(audio_format, min(arrival.at for arrival in arrivals))
         receiver = self._new_receiver(arrivals, track, audio_format)
         self._players.append(receiver)
         self._start(key, receiver, arrivals)
@@ -259,7 +259,7 @@ class RtpSession:
             del self._retired[next(iter(self._retired))]
         self._retired[old_key] = previous
         track = previous.track
-        arrivals = candidate.in_sequence()
+        arrivals = candidate.settle()
         receiver = self._new_receiver(arrivals, track, previous.format)
         self._players[self._players.index(previous)] = receiver
         track.note(SourceChange(track.position, f"SSRC 0x{receiver.ssrc:08x}"))
@@ -280,14 +280,15 @@ class RtpSession:
     def _start(
         self, key: bytes, receiver: RtpReceiver, arrivals: list[Arrival]
     ) -> None:
-        del self._candidates[key]
+        self._discard(key, "probation")
         self._retired.pop(key, None)
         self._receivers[key] = receiver
         for arrival in arrivals:
             receiver.receive(arrival.packet, arrival.at)
 
     def _discard(self, key: bytes, reason: str) -> None:
-        self.drops[reason] += len(self._candidates.pop(key))
+        if count := len(self._candidates.pop(key)):
+            self.drops[reason] += count
 
     def _receive_bye(self, ssrc: int) -> None:
         receiver = self._receivers.get(ssrc.to_bytes(4, "big"))

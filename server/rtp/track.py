@@ -60,11 +60,13 @@ class Track:
         self, end: int, payloads: list[bytes], audio_format: AudioFormat
     ) -> None:
         """Add the audio from the current position to `end`."""
-        length = end - self.position
-        self._events.append(Run(self.position, length, payloads, audio_format))
-        self.position = end
-        self.backlog += len(payloads)
         self.counts.received += len(payloads)
+        length = end - self.position
+        # A payload of less than one sample of a slower track leaves nothing to hear.
+        if length > 0:
+            self._events.append(Run(self.position, length, payloads, audio_format))
+            self.position = end
+            self.backlog += len(payloads)
 
     def skip(self, length: int, cause: GapCause) -> None:
         """Move on by `length` without audio; one gap as long as the cause is one."""

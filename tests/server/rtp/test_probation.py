@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from server.audio import PCMU_8000
 from server.rtp.packet import RtpPacket
-from server.rtp.payload_types import Signal
+from server.rtp.payload_types import PayloadKind, Signal
 from server.rtp.probation import (
     MAX_HELD,
     PROBATION_TIMEOUT,
@@ -16,7 +16,7 @@ def packet(sequence_number: int) -> RtpPacket:
 
 
 def held(candidate: Candidate) -> list[int]:
-    return [a.packet.sequence_number for a in candidate.in_sequence()]
+    return [a.packet.sequence_number for a in candidate.settle()]
 
 
 def test_two_packets_in_sequence_make_a_source_valid() -> None:
@@ -36,11 +36,12 @@ def test_sequence_numbers_in_sequence_cross_the_wrap() -> None:
 
 def test_a_candidate_is_ready_once_it_is_valid_and_has_sent_audio() -> None:
     candidate = Candidate()
-    candidate.receive(packet(1), Signal.CN, 1.0)
-    candidate.receive(packet(2), Signal.CN, 1.0)
-    assert not candidate.is_ready
-    candidate.receive(packet(3), PCMU_8000, 1.0)
-    assert candidate.is_ready
+    ready = []
+    kinds: list[PayloadKind] = [Signal.CN, Signal.CN, PCMU_8000]
+    for number, kind in enumerate(kinds):
+        candidate.receive(packet(number), kind, 1.0)
+        ready.append(candidate.is_ready)
+    assert ready == [False, False, True]
     assert candidate.audio_format == PCMU_8000
 
 
@@ -68,3 +69,30 @@ def test_packets_that_nothing_followed_for_long_are_forgotten() -> None:
     assert candidate.receive(packet(2), PCMU_8000, 1.1 + PROBATION_TIMEOUT) == 1
     assert held(candidate) == [2]
     assert not candidate.is_ready
+
+
+def test_packets_far_from_the_valid_sequence_are_left_over() -> None:
+    candidate = Candidate()
+    for number in (30_000, 1, 2, 20_000):
+        candidate.receive(packet(number), PCMU_8000, 1.0)
+    assert held(candidate) == [1, 2]
+    assert len(candidate) == 2
+
+
+def test_a_candidate_that_is_held_for_long_keeps_its_latest_packets() -> None:
+    candidate = Candidate()
+    for number in range(3 * MAX_HELD):
+        candidate.receive(packet(2 + 2 * number + number % 2), PCMU_8000, 1.0)
+    assert len(candidate.settle()) >= MAX_HELD // 2
+
+
+def test_strays_alone_are_better_than_nothing() -> None:
+    """The packets that made it valid have all had to go."""
+    candidate = Candidate()
+    candidate.receive(packet(1), PCMU_8000, 1.0)
+    for number in range(2, 3 + MAX_HELD):
+        stray = number if number == 2 else 20_000 + 100 * number
+        candidate.receive(packet(stray), PCMU_8000, 1.0)
+    assert candidate.is_ready
+    assert len(candidate.settle()) == MAX_HELD
+    assert len(candidate) == 0

@@ -90,10 +90,9 @@ def test_a_malformed_packet_is_refused_by_name(data: bytes, reason: str) -> None
 def test_any_bytes_parse_or_are_refused(data: bytes) -> None:
     try:
         packets = parse_compound(b"\x80" + data)
-    except RtpError as error:
-        assert error.reason.startswith("rtcp_")
-    else:
-        assert packets
+    except RtpError:
+        packets = None
+    assert packets is None or len(packets) > 0
 
 
 @pytest.mark.parametrize(

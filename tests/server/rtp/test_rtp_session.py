@@ -64,6 +64,16 @@ def test_a_source_of_noise_and_events_alone_opens_no_track() -> None:
     assert target.drops == {"probation": 3}
 
 
+def test_audio_after_much_noise_opens_a_track_with_it() -> None:
+    target, sender = session(), Sender()
+    end = feed(target, [sender.signal(13, b"\x40") for _ in range(300)], 0.0)
+    feed(target, sender.packets(5), end)
+    assert target.track_count == 1
+    events = events_of(target.take(end + 0.1))
+    assert numbers(events) == [300, 301, 302, 303, 304]
+    assert extent(events) == 800
+
+
 def test_another_source_goes_on_where_a_silent_one_left_off() -> None:
     target = session()
     end = feed(target, Sender().packets(10), 0.0)

@@ -64,3 +64,10 @@ def test_what_is_not_taken_has_a_bound() -> None:
 
 def test_opus_is_counted_at_48_khz() -> None:
     assert Track(AudioFormat(Codec.OPUS, 16_000), 0.0).sample_rate == OPUS_RATE
+
+
+def test_audio_of_less_than_a_sample_is_counted_and_leaves_no_run() -> None:
+    target = track()
+    target.append(0, [b"\x00\x00"], PCMU_8000)
+    assert target.drain() == []
+    assert target.counts.received == 1
