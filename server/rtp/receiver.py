@@ -84,8 +84,8 @@ class RtpReceiver(Placement):
     def receive_in_order(self, data: bytes, now: float) -> bool:
         """Take a datagram if it is exactly the one expected; tell whether it was.
 
-        Nothing is parsed or allocated beyond the payload: 0.7 µs where `receive` takes
-        ten times as long.
+        Nothing is parsed or allocated beyond the payload, which makes it five times as
+        fast as parsing and `receive`.
         """
         payloads = self._payloads
         if len(data) != self._length or len(payloads) >= MAX_BACKLOG:

@@ -97,12 +97,14 @@ class RtpSession:
                     self._receive_bye(ssrc)
 
     def finish(self, now: float, *, pad: bool) -> None:
-        """Make everything held due, because nothing more is coming.
+        """Make everything held due, because nothing more is coming; once.
 
         Args:
             now: Monotonic seconds.
             pad: Fill up each track with silence to `now`.
         """
+        if self._is_finished:
+            return
         self._is_finished = True
         for key, candidate in list(self._candidates.items()):
             if candidate.is_ready:

@@ -285,6 +285,7 @@ def test_finish_pads_every_track_up_to_now() -> None:
     target = session()
     end = feed(target, Sender().packets(50), 0.0)
     target.finish(end + 2.0, pad=True)
+    target.finish(end + 3.0, pad=True)
     events = events_of(target.take(end + 2.0))
     assert gaps(events) == [(8000, 16_000, SILENCE)]
 
