@@ -132,6 +132,7 @@ class RelayClient:
         """Set while the connection is ready, or the credentials are refused."""
         self._over = asyncio.Event()
         self._last_change: StateChange | None = None
+        self._last_loss = "no answer yet"
 
     def __repr__(self) -> str:
         return f"<RelayClient {self.host} {self.state}>"
@@ -221,7 +222,7 @@ class RelayClient:
             async with asyncio.timeout(timeout):
                 await self._settled.wait()
         except TimeoutError:
-            reason = self._last_change.reason if self._last_change else "no attempt"
+            reason = self._last_loss
             await self.disconnect()
             raise ConnectionLostError(
                 f"not connected to {self.host} within {timeout:g} s: {reason}"
@@ -372,6 +373,8 @@ class RelayClient:
 
     def _take_change(self, change: StateChange) -> None:
         self._last_change = change
+        if change.state is ConnectionState.DISCONNECTED:
+            self._last_loss = change.reason
         level = logging.INFO if change.error is None else logging.ERROR
         logger.log(level, "= %s: %s", change.state, change.reason)
         if change.state in SERVING or change.is_final:
