@@ -31,7 +31,7 @@ from relay_client.simulator.options import (
     parse_connection_faults,
 )
 from relay_client.simulator.sent import AudioSpan, SentAudio
-from relay_client.simulator.simulator import Simulator, run_simulator
+from relay_client.simulator.simulator import Simulator
 from relay_client.simulator.tap import SimTap
 
 __all__ = [
@@ -54,5 +54,4 @@ __all__ = [
     "SimulatorOptions",
     "parse_call_request",
     "parse_connection_faults",
-    "run_simulator",
 ]

@@ -131,13 +131,13 @@ async def connect(command: Command) -> Outcome:
         raise CommandError(409, "Call is already connected")
     existing = _existing(command, groups)
     tag = str(command.params.get("tag") or command.platform.ids.uuid())
+    call.is_connecting = existing is None
 
     async def after() -> None:
         call.emit("calling.call.connect", connect_event(call, "connecting", None))
         if existing is not None:
             call.bridge(existing)
             return
-        call.is_connecting = True
         command.platform.tasks.spawn(
             _connect(command, call, tag, groups), f"connect {call.call_id}"
         )

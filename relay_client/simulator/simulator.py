@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import Mapping
 from types import TracebackType
@@ -190,18 +189,3 @@ def _server_ssl_context(options: SimulatorOptions) -> ssl.SSLContext | None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(options.tls_cert, options.tls_key)
     return context
-
-
-async def run_simulator(
-    options: SimulatorOptions, *, started: asyncio.Future[Simulator] | None = None
-) -> None:
-    """Run a simulator until this is cancelled; then it closes in order.
-
-    Args:
-        options: The simulator.
-        started: Gets the simulator once it listens.
-    """
-    async with Simulator(options) as simulator:
-        if started is not None and not started.done():
-            started.set_result(simulator)
-        await asyncio.Event().wait()

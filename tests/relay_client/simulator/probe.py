@@ -27,7 +27,7 @@ TIMEOUT = 10.0
 async def eventually(condition: Condition, timeout: float = TIMEOUT) -> None:
     """Poll until a condition is true."""
     async with asyncio.timeout(timeout):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - whatever can be asked, not only events
             await asyncio.sleep(0.005)
 
 
