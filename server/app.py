@@ -20,7 +20,13 @@ from contextlib import AsyncExitStack
 import uvloop
 from aiohttp import web
 
-from relay_client import ConnectionState, RelayClient
+from relay_client import (
+    AuthenticationError,
+    ConnectionLostError,
+    ConnectionState,
+    RelayClient,
+    StateChange,
+)
 from server.addresses import ListenAddress
 from server.deck import Deck
 from server.destinations import Destinations
@@ -43,6 +49,9 @@ from server.transports.ws_tap import TapEndpoint
 
 log = logging.getLogger(__name__)
 
+RELAY_TIMEOUT_S = 10.0
+"""For the first connection, before the server goes on without it."""
+
 
 class TapServer:
     """One Tapdeck. Use as an async context manager; inside it, the server serves.
@@ -54,55 +63,30 @@ class TapServer:
     def __init__(self, settings: Settings, *, local_taps: bool = False) -> None:
         self.settings = settings
         self._local_taps = local_taps
-        self._now = time.monotonic
         self.library = Library(settings.recordings_dir)
         self.demux = RtpDemux(accept_unknown=settings.accept == "any")
-        self.rendezvous = Rendezvous(
-            signer=TokenSigner(_secret(settings)),
-            demux=self.demux,
-            limits=TapLimits(idle=settings.idle_timeout_s),
-            options=_options(settings),
-            new_id=lambda: str(uuid.uuid4()),
-        )
-        self.clock = Clock(time.time() - self._now())
+        self.rendezvous = _rendezvous(settings, self.demux)
         self.deck = Deck(
             rendezvous=self.rendezvous,
             demux=self.demux,
             library=self.library,
-            clock=self.clock,
-            now=self._now,
+            clock=Clock(time.time() - time.monotonic()),
+            now=time.monotonic,
             before_end=self._before_end,
             on_ended=self._on_ended,
         )
-        self.metrics = Metrics(self.deck.statuses)
-        self.metrics.watch_drops(lambda: self.demux.drops)
-        self.metrics.watch_drops(lambda: self.rendezvous.refused)
-        self.rtp = RtpListener(
-            self.demux,
-            settings.rtp_listen.host,
-            settings.rtp_listen.ports,
-            self._now,
-        )
+        self.metrics = self._metrics()
+        ports = settings.rtp_listen
+        self.rtp = RtpListener(self.demux, ports.host, ports.ports, time.monotonic)
         self.endpoint = TapEndpoint(
             self.rendezvous,
             max_message_bytes=settings.max_message_bytes,
-            now=self._now,
+            now=time.monotonic,
             wall=time.time,
         )
         self.destinations = Destinations.configured(settings)
         self.relay = _relay_client(settings)
-        self.tapper = (
-            None
-            if self.relay is None
-            else Tapper(
-                self.relay,
-                self.rendezvous,
-                settings,
-                self.destinations,
-                now=self._now,
-                wall=time.time,
-            )
-        )
+        self.tapper = self._tapper()
         self.http_port = 0
         """The port of WebSocket taps, API and pages; known once open."""
         self._stack = AsyncExitStack()
@@ -129,6 +113,25 @@ class TapServer:
         """Stop as the module's docstring says."""
         await self._stack.aclose()
 
+    def _metrics(self) -> Metrics:
+        metrics = Metrics(self.deck.statuses)
+        metrics.watch_drops(lambda: self.demux.drops)
+        metrics.watch_drops(lambda: self.rendezvous.refused)
+        metrics.watch_write_queue(lambda: self.deck.queued_blocks)
+        return metrics
+
+    def _tapper(self) -> Tapper | None:
+        if self.relay is None:
+            return None
+        return Tapper(
+            self.relay,
+            self.rendezvous,
+            self.settings,
+            self.destinations,
+            now=time.monotonic,
+            wall=time.time,
+        )
+
     @property
     def http_address(self) -> ListenAddress:
         """Where WebSocket taps, API and pages are; known once open."""
@@ -146,7 +149,12 @@ class TapServer:
         token = self.settings.api_token
         app = make_http_app(
             taps=Service(
-                self.deck, self.rendezvous, self.tapper, self.relay, self._now
+                self.deck,
+                self.rendezvous,
+                self.tapper,
+                self.relay,
+                lag_s=lambda: self.metrics.lag_s,
+                now=time.monotonic,
             ),
             library=self.library,
             metrics=self.metrics,
@@ -177,8 +185,16 @@ class TapServer:
             return
         relay = self.relay
         self.metrics.watch_relay(lambda: relay.state is ConnectionState.READY)
-        await self.relay.connect()
-        stack.push_async_callback(self.relay.disconnect)
+        relay.on_state(_log_relay_state)
+        stack.push_async_callback(relay.disconnect)
+        try:
+            await relay.connect(timeout=RELAY_TIMEOUT_S)
+        except AuthenticationError as error:
+            raise StartupError(f"{error}.") from error
+        except ConnectionLostError as error:
+            # A platform that is away for a while is no reason not to receive.
+            log.warning("%s; going on trying", error)
+            relay.start()
 
     async def _before_end(self, tap: Tap) -> None:
         if self.tapper is not None:
@@ -204,7 +220,7 @@ class TapServer:
         except TimeoutError:
             log.warning("not every tap stopped within %s s", timeout)
         for tap in self.rendezvous.taps.values():
-            tap.end(EndReason.SHUTDOWN, self._now())
+            tap.end(EndReason.SHUTDOWN, time.monotonic())
         await self.deck.settle(timeout)
         await self.deck.abandon()
 
@@ -262,6 +278,21 @@ def _secret(settings: Settings) -> bytes:
             "refused after it (set TAPDECK_SECRET)"
         )
     return secrets.token_bytes(32)
+
+
+def _rendezvous(settings: Settings, demux: RtpDemux) -> Rendezvous:
+    return Rendezvous(
+        signer=TokenSigner(_secret(settings)),
+        demux=demux,
+        limits=TapLimits(idle=settings.idle_timeout_s),
+        options=_options(settings),
+        new_id=lambda: str(uuid.uuid4()),
+    )
+
+
+def _log_relay_state(change: StateChange) -> None:
+    level = logging.INFO if change.error is None else logging.ERROR
+    log.log(level, "RELAY is %s: %s", change.state.value, change.reason)
 
 
 def _options(settings: Settings) -> RendezvousOptions:

@@ -164,6 +164,21 @@ class AudioBlock:
     """Shape (samples, channels)."""
 
 
+class Outcome(enum.StrEnum):
+    """What a tap that was asked for ended as; exactly one of these."""
+
+    COMPLETE = "complete"
+    """Everything that was sent is in the file."""
+    PARTIAL = "partial"
+    """Some of it is missing, as the gaps say, or the end is uncertain."""
+    SILENT = "silent"
+    """Audio came, and there was never a sound in it."""
+    MISSING = "missing"
+    """The platform agreed to tap and no audio came."""
+    FAILED = "failed"
+    """The tap did not come about, or its audio could not be kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
     """What a sink is told of the track that it is about to receive."""

@@ -11,20 +11,18 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 
 from server.audio import StreamInfo
-from server.library.recording import Recording, RecordingState, Verdict
+from server.documents import describe_tap, empty_document, failed_document
 from server.library.store import Library
 from server.log import CounterLog
 from server.rtp.demux import RtpDemux
 from server.sinks.base import AudioSink
 from server.sinks.recorder import Recorder
-from server.streams import Clock, TapStream, Track
+from server.streams import Clock, TapStream
 from server.taps.rendezvous import Rendezvous
 from server.taps.status import TapStatus
 from server.taps.tap import EndReason, Tap
-from server.taps.verdict import verdict_without_audio
 
 log = logging.getLogger(__name__)
 
@@ -67,13 +65,16 @@ class Deck:
         self._tick = 0
         self.recent: deque[TapStatus] = deque(maxlen=MAX_RECENT)
         """The taps that ended last, oldest first."""
-        self.lag_s = 0.0
-        """How late the ticker last was: how busy the event loop is."""
 
     @property
     def live(self) -> int:
         """How many taps are live or being finished."""
         return len(self._streams) + len(self._finishing)
+
+    @property
+    def queued_blocks(self) -> int:
+        """Blocks of audio that wait for a sink."""
+        return sum(stream.queued_blocks for stream in self._streams.values())
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -81,7 +82,6 @@ class Deck:
         while True:
             due = max(due + TICK_S, self._now())
             await asyncio.sleep(due - self._now())
-            self.lag_s = max(0.0, self._now() - due)
             try:
                 self.tick(self._now())
             except Exception:
@@ -110,7 +110,8 @@ class Deck:
     def status(self, tap: Tap) -> TapStatus:
         """Describe a tap as it is now."""
         stream = self._streams.get(tap.control_id)
-        return describe(tap, [] if stream is None else stream.tracks, self._clock)
+        tracks = [] if stream is None else stream.tracks
+        return describe_tap(tap, tracks, self._clock)
 
     async def settle(self, timeout: float) -> None:
         """Wait until every tap whose end is due has been finished."""
@@ -135,18 +136,13 @@ class Deck:
         self._counters.log(log, now)
 
     def _begin(self, tap: Tap) -> None:
-        log.info(
-            "tap %s %s over %s: waiting for audio",
-            tap.control_id,
-            tap.direction.value,
-            tap.transport.value,
-        )
         stream = TapStream(
             tap,
             clock=self._clock,
             new_recording_id=self._library.new_id,
             sinks=self._sinks,
         )
+        stream.log.info("waiting for audio over %s", tap.transport.value)
         self._streams[tap.control_id] = stream
         min(self._slots, key=len).append(stream)
 
@@ -157,7 +153,7 @@ class Deck:
         try:
             stream.pump(now)
         except Exception as error:
-            log.exception("tap %s met an error", stream.tap.control_id)
+            stream.log.exception("this tap met an error")
             stream.tap.end(EndReason.ERROR, now, type(error).__name__)
 
     def _finish(self, tap: Tap) -> None:
@@ -178,115 +174,26 @@ class Deck:
                 await stream.close(self._now())
                 await self._leave_documents(stream)
         except Exception:
-            log.exception("tap %s could not be finished", tap.control_id)
+            stream.log.exception("this tap could not be finished")
             await stream.abandon()
         self._counters.observe(tap.control_id, tap.session.drops)
         self._counters.forget(tap.control_id)
-        status = describe(tap, stream.tracks, self._clock)
+        status = describe_tap(tap, stream.tracks, self._clock)
         self.recent.append(status)
         self._on_ended(status)
-        log.info(
-            "tap %s %s (%s)", tap.control_id, tap.state.value, tap.end_reason or "error"
-        )
+        stream.log.info("%s (%s)", tap.state.value, tap.end_reason or "error")
 
     async def _leave_documents(self, stream: TapStream) -> None:
-        for track in stream.tracks:
-            if track.error is not None:
-                document = self._failed_document(stream.tap, track, track.error)
-                await asyncio.to_thread(
-                    self._library.publish, document, has_audio=False
-                )
+        """Publish what no recorder did."""
+        tap, clock = stream.tap, self._clock
+        documents = [
+            failed_document(tap, track, track.error, clock)
+            for track in stream.tracks
+            if track.error is not None
+        ]
         if not stream.tracks:
-            document = self._empty_document(stream.tap)
-            log.warning(
-                "tap %s %s: %s",
-                stream.tap.control_id,
-                document.state.value,
-                document.verdict.reason,
-            )
+            new_id = self._library.new_id(clock.at(tap.created_at))
+            documents.append(empty_document(tap, new_id, clock))
+        for document in documents:
+            stream.log.warning("%s: %s", document.state.value, document.verdict.reason)
             await asyncio.to_thread(self._library.publish, document, has_audio=False)
-
-    def _empty_document(self, tap: Tap) -> Recording:
-        verdict = verdict_without_audio(
-            tap.end_reason or EndReason.ERROR, tap.end_detail
-        )
-        started_at = self._clock.at(tap.created_at)
-        return _document_without_audio(
-            tap,
-            self._library.new_id(started_at),
-            started_at,
-            RecordingState(verdict.outcome.value),
-            verdict.reason,
-            self._clock,
-        )
-
-    def _failed_document(self, tap: Tap, track: Track, error: Exception) -> Recording:
-        return _document_without_audio(
-            tap,
-            track.info.recording_id,
-            datetime.fromtimestamp(track.info.started_at, self._clock.at(0).tzinfo),
-            RecordingState.FAILED,
-            f"The recording could not be written: {error}.",
-            self._clock,
-        )
-
-
-def describe(tap: Tap, tracks: list[Track], clock: Clock) -> TapStatus:
-    """Return the public description of a tap."""
-    session = tap.session
-    has_audio = session.track_count > 0
-    audio_format = session.track_format(0) if has_audio else None
-    started_at = session.track_started_at(0) if has_audio else None
-    first = tracks[0] if tracks else None
-    return TapStatus(
-        control_id=tap.control_id,
-        call_id=tap.call_id,
-        node_id=tap.node_id,
-        direction=tap.direction.value,
-        transport=tap.transport.value,
-        origin=tap.origin.value,
-        state=tap.state.value,
-        from_number=tap.from_number,
-        to_number=tap.to_number,
-        codec="" if audio_format is None else audio_format.codec.value,
-        sample_rate=None if audio_format is None else audio_format.sample_rate,
-        created_at=clock.at(tap.created_at),
-        started_at=None if started_at is None else clock.at(started_at),
-        duration_s=0.0 if first is None else first.length / first.info.sample_rate,
-        drops=tuple(sorted(session.drops.items())),
-        recording_ids=tuple(track.info.recording_id for track in tracks),
-        reason=tap.end_detail or (tap.end_reason.value if tap.end_reason else ""),
-        **({"packets": session.counts(0)} if has_audio else {}),
-    )
-
-
-def _document_without_audio(
-    tap: Tap,
-    recording_id: str,
-    started_at: datetime,
-    state: RecordingState,
-    reason: str,
-    clock: Clock,
-) -> Recording:
-    return Recording(
-        id=recording_id,
-        call_id=tap.call_id,
-        node_id=tap.node_id,
-        control_id=tap.control_id,
-        direction=tap.direction.value,
-        transport=tap.transport.value,
-        origin=tap.origin.value,
-        codec="",
-        sample_rate=0,
-        channels=0,
-        started_at=started_at,
-        ended_at=None if tap.ended_at is None else clock.at(tap.ended_at),
-        duration_s=0.0,
-        samples=0,
-        has_audio=False,
-        state=state,
-        verdict=Verdict(False, reason),
-        end_reason=(tap.end_reason or EndReason.ERROR).value,
-        from_number=tap.from_number,
-        to_number=tap.to_number,
-    )

@@ -148,17 +148,13 @@ async def _finished(server: TapServer, calls: list[SimCall]) -> list[Recording]:
 
 
 def _show(recordings: list[Recording], server: TapServer, console: Console) -> None:
-    table = Table("transport", "codec", "length", "verdict", "file", box=None)
+    table = Table("id", "over", "codec", "length", "verdict", box=None)
     for each in recordings:
-        path = server.library.audio_path(each.id)
-        table.add_row(
-            each.transport,
-            each.codec,
-            f"{each.duration_s:.2f} s",
-            each.verdict.reason,
-            str(path),
-        )
-    console.print(table, soft_wrap=True)
+        length = f"{each.duration_s:.2f} s"
+        table.add_row(each.id, each.transport, each.codec, length, each.verdict.reason)
+    console.print(table)
+    for each in recordings:
+        console.print(str(server.library.audio_path(each.id)), soft_wrap=True)
 
 
 async def _interrupted() -> None:

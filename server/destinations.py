@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from server.addresses import TapUri
 from server.settings import Settings
-from server.taps.rendezvous import TapRefusedHereError
+from server.taps.refusal import TapRefusedError
 from server.taps.tap import Tap, Transport
 
 
@@ -33,14 +33,14 @@ class Destinations:
         """Return the transport to use.
 
         Raises:
-            TapRefusedHereError: There is no address for it.
+            TapRefusedError: There is no address for it.
         """
         if wanted is None and self._uris:
             return next(iter(self._uris))
         if wanted is not None and Transport(wanted) in self._uris:
             return Transport(wanted)
         what = "" if wanted is None else f" over {wanted}"
-        raise TapRefusedHereError(409, f"tap_uri names no destination{what}")
+        raise TapRefusedError(409, f"tap_uri names no destination{what}.")
 
     def device(self, tap: Tap, *, codec: str, ptime: int) -> dict[str, object]:
         """Return the `device` of `calling.tap` for this tap."""

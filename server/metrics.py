@@ -92,6 +92,8 @@ class Metrics:
             buckets=LAG_BUCKETS_S,
             registry=self.registry,
         )
+        self.lag_s = 0.0
+        """How late the event loop last was."""
         for state in ("finished", "failed"):
             self._taps.labels(state)
 
@@ -125,7 +127,8 @@ class Metrics:
         while True:
             due = loop.time() + interval
             await asyncio.sleep(interval)
-            self._lag.observe(max(0.0, loop.time() - due))
+            self.lag_s = max(0.0, loop.time() - due)
+            self._lag.observe(self.lag_s)
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """Return everything in the format that was asked for, and its media type."""

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from relay_client import ConnectionState, RelayClient, RelayError
 from server.deck import Deck
 from server.tapper import Tapper
-from server.taps.rendezvous import Rendezvous, TapRefusedHereError
+from server.taps.refusal import TapRefusedError
+from server.taps.rendezvous import Rendezvous
 from server.taps.status import StartTap, TapStatus
 from server.taps.tap import EndReason, Tap
-from server.transports.http_api import Readiness, TapNotFound, TapRefused
+from server.transports.http_api import Readiness, TapNotFound
 
 MAX_LAG_S = 1.0
-"""A ticker later than this means that audio is at risk."""
+"""An event loop that is later than this puts audio at risk."""
 
 
 class Service:
@@ -25,12 +26,15 @@ class Service:
         rendezvous: Rendezvous,
         tapper: Tapper | None,
         relay: RelayClient | None,
+        *,
+        lag_s: Callable[[], float],
         now: Callable[[], float],
     ) -> None:
         self._deck = deck
         self._rendezvous = rendezvous
         self._tapper = tapper
         self._relay = relay
+        self._lag_s = lag_s
         self._now = now
 
     def statuses(self) -> Sequence[TapStatus]:
@@ -41,20 +45,20 @@ class Service:
         """Tap a call; of two taps (`stereo`) return the first.
 
         Raises:
-            TapRefused: It cannot be started.
+            TapRefusedError: It cannot be started.
         """
         if self._tapper is None:
-            raise TapRefused(
+            raise TapRefusedError(
                 409, "There are no SignalWire credentials to ask for taps with."
             )
         try:
             taps = await self._tapper.tap_named_call(
                 request.call_id, request.node_id, request.direction, request.transport
             )
-        except TapRefusedHereError as refusal:
-            raise TapRefused(refusal.status, f"{refusal}.") from refusal
         except RelayError as error:
-            raise TapRefused(502, f"The platform refused the tap: {error}.") from error
+            raise TapRefusedError(
+                502, f"The platform refused the tap: {error}."
+            ) from error
         return self._deck.status(taps[0])
 
     async def stop(self, control_id: str) -> TapStatus:
@@ -77,8 +81,8 @@ class Service:
             relay = self._relay.state.value
             if self._relay.state is not ConnectionState.READY:
                 reasons.append(f"RELAY is {relay}")
-        if self._deck.lag_s > MAX_LAG_S:
-            reasons.append(f"the event loop is {self._deck.lag_s:.1f} s late")
+        if (lag := self._lag_s()) > MAX_LAG_S:
+            reasons.append(f"the event loop is {lag:.1f} s late")
         if self._rendezvous.is_closed:
             reasons.append("this server is stopping")
         elif self._rendezvous.is_full:

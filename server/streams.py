@@ -30,6 +30,7 @@ from server.audio import (
     TrackEvent,
 )
 from server.codecs.registry import Decoder, decoder_for
+from server.log import TapLog
 from server.sinks.base import AudioSink, StreamSummary
 from server.sinks.runner import SinkRunner
 from server.taps.tap import EndReason, Tap
@@ -44,6 +45,9 @@ MAX_NOTES = 100_000
 """Gaps, digits and changes remembered for one track, each."""
 
 Note = TypeVar("Note", Gap, Digit, SourceChange)
+MAX_DECODERS = 8
+"""Kept for one track; a sender may announce new formats for ever."""
+
 SinkFactory = Callable[[StreamInfo], Sequence[AudioSink]]
 
 
@@ -72,6 +76,11 @@ class Track:
     def error(self) -> Exception | None:
         """What broke a sink of this track, if anything did."""
         return next((each.error for each in self._runners if each.error), None)
+
+    @property
+    def queued_blocks(self) -> int:
+        """Blocks of audio that wait for a sink."""
+        return sum(runner.queued_blocks for runner in self._runners)
 
     def handle(self, event: TrackEvent) -> None:
         """Take one event of the media session."""
@@ -130,6 +139,8 @@ class Track:
 
     def _decoder(self, audio_format: AudioFormat) -> Decoder:
         if (decoder := self._decoders.get(audio_format)) is None:
+            if len(self._decoders) >= MAX_DECODERS:
+                self._decoders.clear()
             decoder = decoder_for(
                 audio_format, self.info.sample_rate, self.info.channels
             )
@@ -183,9 +194,20 @@ class TapStream:
     ) -> None:
         self.tap = tap
         self.tracks: list[Track] = []
+        self.log = TapLog(
+            log,
+            control_id=tap.control_id,
+            call_id=tap.call_id,
+            direction=tap.direction.value,
+        )
         self._clock = clock
         self._new_recording_id = new_recording_id
         self._sinks = sinks
+
+    @property
+    def queued_blocks(self) -> int:
+        """Blocks of audio that wait for a sink."""
+        return sum(track.queued_blocks for track in self.tracks)
 
     def pump(self, now: float) -> None:
         """Pass on everything that is due."""
@@ -230,14 +252,14 @@ class TapStream:
             from_number=tap.from_number,
             to_number=tap.to_number,
         )
-        log.info("recording %s begins", info.recording_id)
+        self.log.info("recording %s begins", info.recording_id)
         return Track(info, self._sinks(info))
 
     async def _close_track(self, track: Track, ended_at: float) -> None:
         await track.settle()
         verdict = self._judge(track)
         await track.close(self._summarise(track, verdict, ended_at))
-        log.info(
+        self.log.info(
             "recording %s %s, %.2f s: %s",
             track.info.recording_id,
             verdict.outcome.value,

@@ -24,7 +24,8 @@ from relay_client import TapState as RelayTapState
 from server.audio import AudioFormat, Codec
 from server.destinations import Destinations
 from server.settings import Settings
-from server.taps.rendezvous import Announcement, Rendezvous, TapRefusedHereError
+from server.taps.refusal import TapRefusedError
+from server.taps.rendezvous import Announcement, Rendezvous
 from server.taps.tap import EndReason, Tap, TapDirection, TapOrigin, Transport
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class Tapper:
         await call.wait_for_answered(timeout=ANSWER_TIMEOUT_S)
         try:
             await self.tap_call(call, TapOrigin.RELAY, transport=transport)
-        except TapRefusedHereError as refusal:
+        except TapRefusedError as refusal:
             log.error("call %s is not tapped: %s", call.call_id, refusal)
         if self._settings.connect_to is not None:
             await self._connect_onward(call, self._settings.connect_to)
@@ -81,7 +82,7 @@ class Tapper:
 
         Raises:
             RelayError: The platform refused.
-            TapRefusedHereError: There is no room here.
+            TapRefusedError: There is no room here.
         """
         call = self._client.attach(call_id, node_id)
         return await self.tap_call(call, TapOrigin.API, direction, transport)

@@ -22,7 +22,14 @@ LAYERS: dict[str, set[str]] = {
     "server.library": LEAVES | {"server.library"},
     "server.taps": LEAVES | {"server.taps", "server.rtp", "server.codecs"},
     "server.streams": LEAVES
-    | {"server.taps", "server.rtp", "server.codecs", "server.sinks", "server.library"},
+    | {
+        "server.taps",
+        "server.rtp",
+        "server.codecs",
+        "server.sinks",
+        "server.library",
+        "server.log",
+    },
     "server.transports": LEAVES
     | {
         "server.transports",

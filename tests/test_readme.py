@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from server.audio import Outcome
 from server.cli import build_parser
 from server.config import SETTINGS, load_settings
-from server.library.recording import RecordingState
 from server.tap_calls import tap_calls
 
 ROOT = Path(__file__).parent.parent
@@ -149,7 +149,7 @@ class TestTapExamples:
 def test_the_states_of_a_recording_are_those_of_the_code() -> None:
     (row,) = [line for line in README.splitlines() if "`verdict`" in line]
     named = re.findall(r"`(\w+)`", row.split("|")[2])
-    assert set(named) == {state.value for state in RecordingState}
+    assert set(named) == {state.value for state in Outcome}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

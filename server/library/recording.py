@@ -6,28 +6,12 @@ never become part of a path, and whoever shows them escapes them.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from server.audio import GapCause, PacketCounts
+from server.audio import GapCause, Outcome, PacketCounts
 from server.library.fields import FieldError, Fields, JsonObject, time_text
-
-
-class RecordingState(enum.StrEnum):
-    """What became of the audio."""
-
-    COMPLETE = "complete"
-    """All of it is there."""
-    PARTIAL = "partial"
-    """Some is missing; the gaps say what."""
-    SILENT = "silent"
-    """Nothing but silence was heard."""
-    MISSING = "missing"
-    """The tap was announced and no audio ever came."""
-    FAILED = "failed"
-    """It could not be received or kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +96,7 @@ class Recording:
     """Sample instants in the file, gaps included."""
     has_audio: bool = True
     """Whether there is a WAV beside this document."""
-    state: RecordingState
+    state: Outcome
     verdict: Verdict
     end_reason: str = ""
     """What ended the tap."""
@@ -230,11 +214,11 @@ def _changes_json(changes: Sequence[TimedChange]) -> list[JsonObject]:
     return [{"start_s": one.start_s, "what": one.what} for one in changes]
 
 
-def _state(fields: Fields) -> RecordingState:
+def _state(fields: Fields) -> Outcome:
     try:
-        return RecordingState(fields.text("state"))
+        return Outcome(fields.text("state"))
     except ValueError:
-        raise FieldError("state", "one of " + ", ".join(RecordingState)) from None
+        raise FieldError("state", "one of " + ", ".join(Outcome)) from None
 
 
 def _packets(fields: Fields) -> Packets:

@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from server.audio import AudioBlock, Gap, StreamInfo
+from server.audio import AudioBlock, Gap, Outcome, StreamInfo
 from server.library.recording import (
     Packets,
     Recording,
-    RecordingState,
     TimedChange,
     TimedDigit,
     TimedGap,
@@ -79,7 +78,7 @@ def describe(info: StreamInfo, summary: StreamSummary) -> Recording:
         ended_at=summary.ended_at,
         duration_s=round(summary.length / rate, 6),
         samples=summary.length,
-        state=RecordingState(summary.outcome),
+        state=Outcome(summary.outcome),
         verdict=Verdict(summary.is_complete, summary.reason),
         end_reason=summary.end_reason,
         from_number=info.from_number,

@@ -46,6 +46,11 @@ class SinkRunner:
         """Samples that wait for the sink."""
         return self._queued
 
+    @property
+    def queued_blocks(self) -> int:
+        """Blocks that wait for the sink."""
+        return len(self._queue)
+
     def put(self, block: AudioBlock) -> bool:
         """Queue a block; return False if it cannot be kept."""
         length = len(block.samples)

@@ -22,6 +22,7 @@ from server.audio import AudioFormat, ByteOrder
 from server.rtp.demux import Address, NewSource, RtpDemux
 from server.rtp.payload_types import PayloadFormats
 from server.rtp.session import RtpSession
+from server.taps.refusal import TapRefusedError
 from server.taps.tap import (
     Tap,
     TapDirection,
@@ -37,16 +38,6 @@ TOKEN_LIFE = 4 * 3600
 
 MAX_REMEMBERED = 10_000
 """Ended taps whose tokens are recognised as used up."""
-
-
-class TapRefusedHereError(Exception):
-    """A tap that this server does not take, with the reason."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        """The HTTP status that says the same."""
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +111,7 @@ class Rendezvous:
         """Make room for a tap that is about to be asked for.
 
         Raises:
-            TapRefusedHereError: There is no room.
+            TapRefusedError: There is no room.
         """
         self._check_room()
         tap = self._new_tap(announcement, self._new_id(), now)
@@ -143,7 +134,7 @@ class Rendezvous:
         """Return the tap that a WebSocket with `token` in its address is for.
 
         Raises:
-            TapRefusedHereError: It is for none.
+            TapRefusedError: It is for none.
         """
         # The expiry limits when a tap may begin, not how long it may last.
         if token and (tap := self._by_token.get(token)) is not None:
@@ -156,7 +147,7 @@ class Rendezvous:
         if self._options.accept_any:
             return self._unannounced(TapOrigin.FOREIGN, self._new_id(), now)
         self.refused[f"token_{claims.reason.value}"] += 1
-        raise TapRefusedHereError(403, "this address is not that of a tap")
+        raise TapRefusedError(403, "This is not the address of a tap.")
 
     def welcome_sources(self, now: float) -> None:
         """Begin a tap for each unknown RTP source that the demultiplexer reports."""
@@ -201,7 +192,7 @@ class Rendezvous:
             return tap
         if control_id in self._ended:
             self.refused["tap_is_over"] += 1
-            raise TapRefusedHereError(410, "this tap is over")
+            raise TapRefusedError(410, "This tap is over.")
         # Ours from before a restart, or a sister's with the same secret.
         return self._unannounced(TapOrigin.FOREIGN, control_id, now)
 
@@ -231,18 +222,18 @@ class Rendezvous:
     def _check_room(self) -> None:
         if self.is_closed:
             self.refused["stopping"] += 1
-            raise TapRefusedHereError(503, "this server is stopping")
+            raise TapRefusedError(503, "This server is stopping.")
         if self.is_full:
             self.refused["too_many_taps"] += 1
-            raise TapRefusedHereError(
-                503, f"{self._options.max_taps} taps are live, which is the limit"
+            raise TapRefusedError(
+                503, f"{self._options.max_taps} taps are live, which is the limit."
             )
 
     def _take_port(self) -> int:
         if not self._free_ports:
             self.refused["no_free_port"] += 1
-            raise TapRefusedHereError(
-                503, f"all {len(self._options.ports)} RTP ports are in use"
+            raise TapRefusedError(
+                503, f"All {len(self._options.ports)} RTP ports are in use."
             )
         return self._free_ports.popleft()
 

@@ -5,29 +5,13 @@ Pure. The evidence is what the track kept (`TrackEvidence`) and how the tap ende
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 
-from server.audio import GapCause
+from server.audio import GapCause, Outcome
 from server.taps.tap import EndReason, TapOrigin
 
 SILENCE_PEAK = 8
 """Largest absolute sample of digital silence: A-law 0xD5 decodes to 8."""
-
-
-class Outcome(enum.StrEnum):
-    """What a tap that was asked for ended as; exactly one of these."""
-
-    COMPLETE = "complete"
-    """Everything that was sent is in the file."""
-    PARTIAL = "partial"
-    """Some of it is missing, as the gaps say, or the end is uncertain."""
-    SILENT = "silent"
-    """Audio came, and there was never a sound in it."""
-    MISSING = "missing"
-    """The platform agreed to tap and no audio came."""
-    FAILED = "failed"
-    """The tap did not come about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from server.library.index import RecordingQuery
 from server.library.recording import Recording
 from server.library.store import Library
 from server.metrics import Metrics
+from server.taps.refusal import TapRefusedError
 from server.taps.status import StartTap, TapStatus
 from server.transports.http_json import tap_json
 from server.transports.http_problem import ProblemError
@@ -36,23 +37,6 @@ LIBRARY_THREADS = 4
 """Of our own, so that a disk that hangs under the API never holds up a recording."""
 
 _T = TypeVar("_T")
-
-
-class TapRefused(Exception):  # noqa: N818 - reads as what it says
-    """The tap cannot be started.
-
-    Args:
-        status: The HTTP status that fits the reason, 400 to 599.
-        reason: Why, in a sentence.
-    """
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(status, reason)
-        self.status = status
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return self.reason
 
 
 class TapNotFound(Exception):  # noqa: N818 - reads as what it says
@@ -81,7 +65,7 @@ class TapService(Protocol):
         """Start a tap.
 
         Raises:
-            TapRefused: It cannot be started.
+            TapRefusedError: It cannot be started.
         """
         ...
 
@@ -150,7 +134,7 @@ class HttpApi:
         try:
             async with asyncio.timeout(TAP_TIMEOUT_S):
                 status = await self._taps.start(wanted)
-        except TapRefused as error:
+        except TapRefusedError as error:
             raise ProblemError(error.status, error.reason) from error
         except TimeoutError:
             raise ProblemError(504, "Nobody answered about this tap in time.") from None

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from server.taps.rendezvous import Rendezvous, TapRefusedHereError
+from server.taps.refusal import TapRefusedError
+from server.taps.rendezvous import Rendezvous
 from server.taps.tap import Tap
 from server.taps.ws_session import WsSession
 
@@ -55,7 +56,7 @@ class TapEndpoint:
         token = request.match_info.get("token") or request.query.get("token", "")
         try:
             tap = self._rendezvous.admit(token, now=self._now(), wall=self._wall())
-        except TapRefusedHereError as refusal:
+        except TapRefusedError as refusal:
             log.info("x WebSocket from %s refused: %s", request.remote, refusal)
             return web.Response(status=refusal.status, text=f"{refusal.reason}\n")
         await self._serve(request, ws, tap)

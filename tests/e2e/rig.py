@@ -7,7 +7,8 @@ implementations is its own judge.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,14 +48,29 @@ class Rig:
 
     async def recordings(self, count: int, timeout: float = 20) -> list[Recording]:
         """Wait until so many recordings are finished; oldest first."""
-        async with asyncio.timeout(timeout):
-            while len(found := self.finished()) < count:
-                await asyncio.sleep(0.02)
-        return found
+        await until(lambda: len(self.server.library) >= count, timeout)
+        return self.finished()
+
+    async def receiving(self, count: int = 1) -> None:
+        """Wait until so many taps receive audio."""
+        await until(
+            lambda: (
+                [s.state for s in self.server.deck.statuses()].count("receiving")
+                >= count
+            )
+        )
 
     def finished(self) -> list[Recording]:
-        page = self.server.library.list(RecordingQuery(limit=500))
-        return list(reversed(page.items))
+        """Return all recordings, oldest first."""
+        found: list[Recording] = []
+        cursor: str | None = None
+        while True:
+            query = RecordingQuery(limit=500, cursor=cursor)
+            page = self.server.library.list(query)
+            found += page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return found[::-1]
 
     def audio(self, recording: Recording) -> Audio:
         path = self.server.library.audio_path(recording.id)
@@ -88,6 +104,15 @@ async def rig(
         settings = load_settings(file=None, environ={}, flags={**given, **flags})
         async with TapServer(settings, local_taps=True) as server:
             yield Rig(simulator, server)
+
+
+async def until(condition: Callable[[], bool], timeout: float = 20) -> None:
+    """Look again and again until `condition` holds."""
+    async with asyncio.timeout(timeout):
+        for _ in itertools.count():
+            if condition():
+                return
+            await asyncio.sleep(0.02)
 
 
 def sent_by(call: SimCall) -> list[SentAudio]:

@@ -47,7 +47,7 @@ async def test_datagrams_from_strangers(tmp_path: Path) -> None:
     genuine = b"\x80\x00" + rng.randbytes(10) + bytes(160)
     async with rig(tmp_path, tap_uri="rtp://127.0.0.1:1") as here:
         call = here.place(CallRequest(seconds=None))
-        await _is_receiving(here)
+        await here.receiving()
         target = ("127.0.0.1", here.server.rtp.ports[0])
         source = hostile_datagrams(rng, genuine)
         before = here.server.rtp.datagrams
@@ -58,7 +58,7 @@ async def test_datagrams_from_strangers(tmp_path: Path) -> None:
                 for _ in range(BATCH):
                     sender.sendto(next(source), target)
                 await asyncio.sleep(0)
-        call.hang_up()
+        await call.hang_up()
         (recording,) = await here.recordings(1)
         np.testing.assert_array_equal(
             here.audio(recording), reference(sent_by(call), "PCMU")
@@ -100,7 +100,7 @@ async def test_conversations_of_strangers(tmp_path: Path) -> None:
         tmp_path, tap_uri="ws://127.0.0.1:1/tap", static_tokens=STATIC
     ) as here:
         call = here.place(CallRequest(seconds=None))
-        await _is_receiving(here)
+        await here.receiving()
         connector = aiohttp.TCPConnector(limit=20)
         async with aiohttp.ClientSession(connector=connector) as http:
             gate = asyncio.Semaphore(20)
@@ -111,7 +111,7 @@ async def test_conversations_of_strangers(tmp_path: Path) -> None:
                 )
             )
         admitted = outcomes.count(101)
-        call.hang_up()
+        await call.hang_up()
         recordings = await here.recordings(admitted + 1, timeout=120)
         (recording,) = [r for r in recordings if r.call_id == call.call_id]
         np.testing.assert_array_equal(
@@ -161,9 +161,3 @@ def _hostile_text(rng: random.Random) -> str:
             "".join(chr(rng.randrange(32, 0xD7FF)) for _ in range(30)),
         ]
     )
-
-
-async def _is_receiving(here: Rig) -> None:
-    async with asyncio.timeout(10):
-        while not any(s.state == "receiving" for s in here.server.deck.statuses()):
-            await asyncio.sleep(0.02)

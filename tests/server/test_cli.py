@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from server.audio import Outcome
 from server.cli import main
 from server.config import SETTINGS, ListenAddress, Settings
 from server.errors import StartupError
-from server.library.recording import Recording, RecordingState, Verdict
+from server.library.recording import Recording, Verdict
 from server.library.store import Library
 
 ROOT = Path(__file__).parent.parent.parent
@@ -265,7 +266,7 @@ class TestRecordings:
             started_at=started_at,
             duration_s=1.5,
             samples=12_000,
-            state=RecordingState.COMPLETE,
+            state=Outcome.COMPLETE,
             verdict=Verdict(complete=True, reason="nothing is missing"),
             from_number="+1555\x1b[2J[red]",
             to_number="+15550100002",

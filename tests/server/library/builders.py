@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from server.library.recording import Recording, RecordingState, Verdict
+from server.audio import Outcome
+from server.library.recording import Recording, Verdict
 from server.library.store import Library
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123_000, tzinfo=UTC)
@@ -47,7 +48,7 @@ def recording(recording_id: str, **changes: Any) -> Recording:
         "started_at": NOON,
         "duration_s": 0.1,
         "samples": 800,
-        "state": RecordingState.COMPLETE,
+        "state": Outcome.COMPLETE,
         "verdict": Verdict(True, "every packet arrived"),
         "from_number": "+15550100",
         "to_number": "+15550199",

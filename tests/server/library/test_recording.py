@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.audio import GapCause, PacketCounts
+from server.audio import GapCause, Outcome, PacketCounts
 from server.library.fields import FieldError
 from server.library.recording import (
     Packets,
     Recording,
-    RecordingState,
     TimedChange,
     TimedDigit,
     TimedGap,
@@ -42,7 +41,7 @@ recordings = st.builds(
     duration_s=seconds,
     samples=counts,
     has_audio=st.booleans(),
-    state=st.sampled_from(RecordingState),
+    state=st.sampled_from(Outcome),
     verdict=st.builds(Verdict),
     packets=st.builds(Packets, counts, st.integers(), counts, counts, counts),
     jitter_ms=seconds,

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from server.audio import Outcome
 from server.errors import StartupError
 from server.library.errors import RecordingExists
 from server.library.index import RecordingQuery
-from server.library.recording import RecordingState, Verdict
+from server.library.recording import Verdict
 from server.library.store import Library
 from tests.server.library.builders import (
     HOSTILE,
@@ -106,7 +107,7 @@ def test_one_without_audio_is_only_a_document(library: Library) -> None:
         codec="",
         sample_rate=0,
         channels=0,
-        state=RecordingState.MISSING,
+        state=Outcome.MISSING,
         verdict=Verdict(False, "no audio ever came"),
     )
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from server.audio import AudioBlock, Digit, Gap, GapCause, SourceChange
-from server.library.recording import RecordingState
+from server.audio import AudioBlock, Digit, Gap, GapCause, Outcome, SourceChange
 from server.library.store import Library
 from server.sinks.recorder import MAX_GAPS, Recorder, describe
 from tests.server.sinks.test_runner import INFO, SUMMARY
@@ -34,7 +33,7 @@ async def test_a_recording_appears_finished_and_as_long_as_its_track(
 
     recording = library.get(recording_id)
     assert recording is not None
-    assert recording.state is RecordingState.PARTIAL
+    assert recording.state is Outcome.PARTIAL
     assert recording.duration_s == 0.25
     assert [(gap.start_s, gap.length_s) for gap in recording.gaps] == [
         (0.0, 0.1),

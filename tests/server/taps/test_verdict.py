@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from server.audio import GapCause
+from server.audio import GapCause, Outcome
 from server.taps.tap import EndReason, TapOrigin
 from server.taps.verdict import (
-    Outcome,
     TrackEvidence,
     verdict_with_audio,
     verdict_without_audio,

@@ -15,8 +15,9 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from server.library.store import Library
 from server.metrics import Metrics
+from server.taps.refusal import TapRefusedError
 from server.taps.status import StartTap, TapStatus
-from server.transports.http_api import Readiness, TapNotFound, TapRefused
+from server.transports.http_api import Readiness, TapNotFound
 from server.transports.http_app import make_http_app
 from server.transports.http_problem import Handler
 
@@ -45,7 +46,7 @@ class FakeTaps:
 
     live: list[TapStatus] = field(default_factory=list)
     started: list[StartTap] = field(default_factory=list)
-    refusal: TapRefused | None = None
+    refusal: TapRefusedError | None = None
     state: Readiness = field(default_factory=lambda: Readiness(True, (), "connected"))
 
     def statuses(self) -> list[TapStatus]:

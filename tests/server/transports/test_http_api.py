@@ -16,10 +16,11 @@ from urllib.parse import quote
 import pytest
 import soundfile
 
-from server.audio import GapCause, PacketCounts
-from server.library.recording import RecordingState, TimedGap
+from server.audio import GapCause, Outcome, PacketCounts
+from server.library.recording import TimedGap
+from server.taps.refusal import TapRefusedError
 from server.taps.status import StartTap
-from server.transports.http_api import Readiness, TapRefused
+from server.transports.http_api import Readiness
 from tests.server.library.builders import HOSTILE, publish, recording
 from tests.server.transports.http_fakes import Deck, problem, running, tap
 
@@ -200,7 +201,7 @@ class TestTaps:
         await problem(response)
 
     async def test_a_refusal_is_passed_on(self, deck: Deck) -> None:
-        deck.taps.refusal = TapRefused(409, "This call is tapped already.")
+        deck.taps.refusal = TapRefusedError(409, "This call is tapped already.")
 
         response = await deck.client.post(TAPS, json={"call_id": "c", "node_id": "n"})
 
@@ -433,7 +434,7 @@ class TestAudio:
     async def test_a_recording_without_audio_says_so(self, deck: Deck) -> None:
         recording_id = "20261122T120000123Z-abcdefgh"
         deck.library.publish(
-            recording(recording_id, state=RecordingState.MISSING), has_audio=False
+            recording(recording_id, state=Outcome.MISSING), has_audio=False
         )
 
         response = await deck.client.get(f"{RECORDINGS}/{recording_id}/audio")
@@ -510,7 +511,7 @@ class TestErrors:
     async def test_a_refusal_with_a_status_nobody_knows_is_still_a_problem(
         self, deck: Deck
     ) -> None:
-        deck.taps.refusal = TapRefused(499, "Odd.")
+        deck.taps.refusal = TapRefusedError(499, "Odd.")
 
         response = await deck.client.post(TAPS, json={"call_id": "c", "node_id": "n"})
 

@@ -1,0 +1,100 @@
+"""What is told of a tap: its status while it lives, its document when it left no audio.
+
+A tap with audio leaves one document for each track, written by its recorder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from server.audio import Outcome, PacketCounts
+from server.library.recording import Recording, Verdict
+from server.streams import Clock, Track
+from server.taps.status import TapStatus
+from server.taps.tap import EndReason, Tap
+from server.taps.verdict import verdict_without_audio
+
+
+def describe_tap(tap: Tap, tracks: Sequence[Track], clock: Clock) -> TapStatus:
+    """Return what a tap is and does at this moment."""
+    session = tap.session
+    has_audio = session.track_count > 0
+    audio_format = session.track_format(0) if has_audio else None
+    first = tracks[0] if tracks else None
+    return TapStatus(
+        control_id=tap.control_id,
+        call_id=tap.call_id,
+        node_id=tap.node_id,
+        direction=tap.direction.value,
+        transport=tap.transport.value,
+        origin=tap.origin.value,
+        state=tap.state.value,
+        from_number=tap.from_number,
+        to_number=tap.to_number,
+        codec="" if audio_format is None else audio_format.codec.value,
+        sample_rate=None if audio_format is None else audio_format.sample_rate,
+        created_at=clock.at(tap.created_at),
+        started_at=clock.at(session.track_started_at(0)) if has_audio else None,
+        duration_s=0.0 if first is None else first.length / first.info.sample_rate,
+        packets=session.counts(0) if has_audio else PacketCounts(),
+        drops=tuple(sorted(session.drops.items())),
+        recording_ids=tuple(track.info.recording_id for track in tracks),
+        reason=tap.end_detail or (tap.end_reason.value if tap.end_reason else ""),
+    )
+
+
+def empty_document(tap: Tap, recording_id: str, clock: Clock) -> Recording:
+    """Return the document of a tap of which no audio ever came."""
+    verdict = verdict_without_audio(tap.end_reason or EndReason.ERROR, tap.end_detail)
+    return Recording(
+        id=recording_id,
+        call_id=tap.call_id,
+        node_id=tap.node_id,
+        control_id=tap.control_id,
+        direction=tap.direction.value,
+        transport=tap.transport.value,
+        origin=tap.origin.value,
+        codec="",
+        sample_rate=0,
+        channels=0,
+        started_at=clock.at(tap.created_at),
+        ended_at=None if tap.ended_at is None else clock.at(tap.ended_at),
+        duration_s=0.0,
+        samples=0,
+        has_audio=False,
+        state=verdict.outcome,
+        verdict=Verdict(False, verdict.reason),
+        end_reason=(tap.end_reason or EndReason.ERROR).value,
+        from_number=tap.from_number,
+        to_number=tap.to_number,
+    )
+
+
+def failed_document(
+    tap: Tap, track: Track, error: Exception, clock: Clock
+) -> Recording:
+    """Return the document of a track whose recorder broke."""
+    info = track.info
+    return Recording(
+        id=info.recording_id,
+        call_id=info.call_id,
+        node_id=info.node_id,
+        control_id=info.control_id,
+        direction=info.direction,
+        transport=info.transport,
+        origin=tap.origin.value,
+        track=info.track,
+        codec=info.codec.value,
+        sample_rate=0,
+        channels=0,
+        started_at=clock.at(tap.session.track_started_at(info.track)),
+        ended_at=None if tap.ended_at is None else clock.at(tap.ended_at),
+        duration_s=0.0,
+        samples=0,
+        has_audio=False,
+        state=Outcome.FAILED,
+        verdict=Verdict(False, f"The recording could not be written: {error}."),
+        end_reason=EndReason.ERROR.value,
+        from_number=info.from_number,
+        to_number=info.to_number,
+    )
