@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from relay_client import devices as tap_devices
 from relay_client.actions import CompletionHandler, TapAction
@@ -30,37 +30,12 @@ from relay_client.events import (
     RelayEvent,
     TapEvent,
 )
-from relay_client.handlers import HandlerTasks
 from relay_client.jsonrpc import INVALID_PARAMS, JsonObject, as_object
 from relay_client.legs import CallInfo, CallState, Devices, check_devices
 from relay_client.listeners import EventHandler, Listeners
-from relay_client.timing import Timing
+from relay_client.owner import CallOwner
 
 _MAX_FOREIGN_TAPS = 100
-
-
-class CallOwner(Protocol):
-    """What a call needs of the client that it belongs to."""
-
-    timing: Timing
-    allow_private_rtp: bool
-    handlers: HandlerTasks
-
-    async def execute(self, method: str, params: JsonObject) -> JsonObject:
-        """Send a request and return its result."""
-        ...
-
-    def expect_leg(self, tag: str, call: Call) -> None:
-        """Take legs with this tag for `call`'s peers."""
-        ...
-
-    def forget(self, call: Call) -> None:
-        """Take a call out that is over."""
-        ...
-
-    def report_foreign_tap(self, call: Call, event: TapEvent) -> None:
-        """Tell the application of a tap that somebody else started."""
-        ...
 
 
 class Call:

@@ -1,13 +1,5 @@
 """The RELAY client: what an application uses to take, place and tap calls.
 
-    client = RelayClient(contexts=["default"])
-
-    @client.on_call
-    async def handle(call):
-        await call.answer()
-
-    client.run()
-
 Its names are those of the documented RELAY API for Python. It stays connected from
 `start` (or `connect`, `run`, `async with`) to `disconnect`, over as many WebSockets as
 that takes; calls and taps outlive a lost connection.
@@ -32,7 +24,6 @@ from relay_client.connection import Connection, Reported
 from relay_client.dialing import Dials
 from relay_client.endpoint import resolve_credentials, resolve_endpoint
 from relay_client.errors import (
-    AuthenticationError,
     ConnectionLostError,
     RelayError,
 )
@@ -42,6 +33,7 @@ from relay_client.jsonrpc import JsonObject
 from relay_client.legs import Devices, check_devices
 from relay_client.outcomes import SessionReplaced
 from relay_client.protocol import RelayProtocol
+from relay_client.readiness import Readiness
 from relay_client.relay_session import RelaySession
 from relay_client.states import SERVING, ConnectionState, StateChange
 from relay_client.switchboard import Switchboard
@@ -128,11 +120,7 @@ class RelayClient:
         self._on_state: list[Callable[[StateChange], Any]] = []
         self._on_foreign_tap: list[Callable[[Call, TapEvent], Any]] = []
         self._is_started = False
-        self._settled = asyncio.Event()
-        """Set while the connection is ready, or the credentials are refused."""
-        self._over = asyncio.Event()
-        self._last_change: StateChange | None = None
-        self._last_loss = "no answer yet"
+        self._readiness = Readiness()
 
     def __repr__(self) -> str:
         return f"<RelayClient {self.host} {self.state}>"
@@ -160,7 +148,7 @@ class RelayClient:
     @property
     def last_change(self) -> StateChange | None:
         """The latest change of `state`, with its reason."""
-        return self._last_change
+        return self._readiness.last_change
 
     @property
     def calls(self) -> Mapping[str, Call]:
@@ -205,8 +193,7 @@ class RelayClient:
         """
         if self._is_started:
             return
-        self._settled.clear()
-        self._over.clear()
+        self._readiness.begin()
         self._connection.start()
         self._is_started = True
 
@@ -219,10 +206,9 @@ class RelayClient:
         """
         self.start()
         try:
-            async with asyncio.timeout(timeout):
-                await self._settled.wait()
+            await self._readiness.wait_settled(timeout)
         except TimeoutError:
-            reason = self._last_loss
+            reason = self._readiness.last_loss
             await self.disconnect()
             raise ConnectionLostError(
                 f"not connected to {self.host} within {timeout:g} s: {reason}"
@@ -230,10 +216,10 @@ class RelayClient:
         except asyncio.CancelledError:
             await self.disconnect()
             raise
-        if self.state is ConnectionState.REJECTED:
-            error = self._refusal()
+        refusal = self._readiness.refusal()
+        if refusal is not None:
             await self.disconnect()
-            raise error
+            raise refusal
         if self._protocol.is_final:
             raise ConnectionLostError("client disconnected")
 
@@ -251,7 +237,7 @@ class RelayClient:
         self._dials.connection_lost(error)
         self._switchboard.abandon(error)
         await self.handlers.finish(self.timing.shutdown_timeout)
-        self._over.set()
+        self._readiness.finish()
 
     async def wait_closed(self) -> None:
         """Wait until the client is disconnected, or refused for good.
@@ -259,9 +245,10 @@ class RelayClient:
         Raises:
             AuthenticationError: the platform refused the credentials.
         """
-        await self._over.wait()
-        if self.state is ConnectionState.REJECTED:
-            raise self._refusal()
+        await self._readiness.wait_over()
+        refusal = self._readiness.refusal()
+        if refusal is not None:
+            raise refusal
 
     def run(self) -> None:
         """Connect and handle calls until interrupted. Blocks.
@@ -276,7 +263,7 @@ class RelayClient:
         # Without signals (threads, some systems) the process is left as it is.
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGTERM, self._over.set)
+            loop.add_signal_handler(signal.SIGTERM, self._readiness.finish)
         self.start()
         try:
             await self.wait_closed()
@@ -289,10 +276,6 @@ class RelayClient:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.disconnect()
-
-    def _refusal(self) -> RelayError:
-        error = self._last_change.error if self._last_change else None
-        return error or AuthenticationError(-1, "no reason given")
 
     # Commands.
 
@@ -372,17 +355,9 @@ class RelayClient:
             self._switchboard.receive(report)
 
     def _take_change(self, change: StateChange) -> None:
-        self._last_change = change
-        if change.state is ConnectionState.DISCONNECTED:
-            self._last_loss = change.reason
+        self._readiness.take(change)
         level = logging.INFO if change.error is None else logging.ERROR
         logger.log(level, "= %s: %s", change.state, change.reason)
-        if change.state in SERVING or change.is_final:
-            self._settled.set()
-        else:
-            self._settled.clear()
-        if change.is_final and change.state is ConnectionState.REJECTED:
-            self._over.set()
         if change.previous in SERVING and change.state not in SERVING:
             self._dials.connection_lost(ConnectionLostError("closed during dial"))
         for handler in self._on_state:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, OrderedDict
-from typing import Protocol
 
-from relay_client.call import Call, CallOwner
+from relay_client.call import Call
 from relay_client.dialing import Dials
 from relay_client.errors import CallLimitError, RelayError
 from relay_client.events import (
@@ -24,23 +23,12 @@ from relay_client.events import (
     RelayEvent,
 )
 from relay_client.legs import CallInfo, CallState
+from relay_client.owner import SwitchboardOwner
 
 logger = logging.getLogger(__name__)
 
 _MAX_TAGS = 1000
 """Tags of bridges remembered; the oldest is forgotten first."""
-
-
-class SwitchboardOwner(CallOwner, Protocol):
-    """What the switchboard needs of the client that it belongs to."""
-
-    def incoming(self, call: Call) -> None:
-        """Give an inbound call to its handler."""
-        ...
-
-    def end_leg(self, call_id: str, node_id: str) -> None:
-        """End a leg that answered after its dial was given up."""
-        ...
 
 
 class Switchboard:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from relay_client import (
     Call,
     CallState,
+    ConnectionLostError,
     ConnectionState,
     DialError,
     RelayClient,
@@ -28,6 +30,7 @@ from relay_client.simulator.options import (
     SimulatorOptions,
 )
 from relay_client.simulator.simulator import Simulator
+from tests.interop.certificate import make_certificate
 from tests.relay_client.fake_server import FAST, TAP_BOTH
 
 
@@ -187,6 +190,20 @@ async def test_a_restart_of_the_platform_is_followed(*, restart: bool) -> None:
         await set_up.wait_state(ConnectionState.DRAINING)
         await set_up.wait_state(ConnectionState.READY)
         assert await set_up.call()
+
+
+async def test_the_connection_is_encrypted_and_verified(tmp_path: Path) -> None:
+    pair = make_certificate(tmp_path)
+    options = SimulatorOptions(tls_cert=str(pair.cert), tls_key=str(pair.key))
+    async with Simulator(options) as simulator:
+        client = RelayClient("P", "T", host=simulator.host, timing=FAST)
+        with pytest.raises(ConnectionLostError, match="certificate"):
+            await client.connect(timeout=1.0)
+        trusting = RelayClient(
+            "P", "T", host=simulator.host, ca_file=str(pair.cert), timing=FAST
+        )
+        async with trusting:
+            assert trusting.state is ConnectionState.READY
 
 
 async def test_two_refusals_are_survived() -> None:
