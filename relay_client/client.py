@@ -50,7 +50,27 @@ _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 
 class RelayClient:
-    """One client of the RELAY platform."""
+    """One client of the RELAY platform; nothing is opened before it is started.
+
+    Args:
+        project: project id; default SIGNALWIRE_PROJECT_ID.
+        token: API token; default SIGNALWIRE_API_TOKEN.
+        jwt_token: in place of both; default SIGNALWIRE_JWT_TOKEN.
+        host: host name of the space, or its first label; default SIGNALWIRE_SPACE.
+        contexts: whose inbound calls to take.
+        max_active_calls: calls known at a time; further ones are ignored.
+        scheme: `wss` or `ws`; default SIGNALWIRE_RELAY_SCHEME.
+        path: of the WebSocket; none by default.
+        ca_file: PEM file of further authorities to trust; default
+            SIGNALWIRE_RELAY_CA_FILE.
+        allow_private_rtp: let taps be sent to private addresses, which the public
+            platform refuses.
+        agent: how to introduce ourselves to the platform.
+        timing: durations and limits.
+
+    Raises:
+        ConfigurationError: something is missing or cannot work.
+    """
 
     def __init__(
         self,
@@ -68,27 +88,6 @@ class RelayClient:
         agent: str = AGENT,
         timing: Timing | None = None,
     ) -> None:
-        """Prepare a client; nothing is opened yet.
-
-        Args:
-            project: project id; default SIGNALWIRE_PROJECT_ID.
-            token: API token; default SIGNALWIRE_API_TOKEN.
-            jwt_token: in place of both; default SIGNALWIRE_JWT_TOKEN.
-            host: host name of the space, or its first label; default SIGNALWIRE_SPACE.
-            contexts: whose inbound calls to take.
-            max_active_calls: calls known at a time; further ones are ignored.
-            scheme: `wss` or `ws`; default SIGNALWIRE_RELAY_SCHEME.
-            path: of the WebSocket; none by default.
-            ca_file: PEM file of further authorities to trust; default
-                SIGNALWIRE_RELAY_CA_FILE.
-            allow_private_rtp: let taps be sent to private addresses, which the public
-                platform refuses.
-            agent: how to introduce ourselves to the platform.
-            timing: durations and limits.
-
-        Raises:
-            ConfigurationError: something is missing or cannot work.
-        """
         credentials = resolve_credentials(
             os.environ, project=project, token=token, jwt_token=jwt_token
         )
