@@ -110,7 +110,7 @@ class MediaOptions:
     payload_type: Annotated[int, Field(ge=0, le=127)] | None = None
     """None: 0, 8, 111 (Opus) or 96 (L16)."""
     comfort_noise: bool = False
-    """A payload type 13 packet begins each `dtx` stretch."""
+    """A payload type 13 packet begins each stretch that is not sent."""
     dtmf: Annotated[str, Field(pattern=r"^[0-9A-D*#]{0,32}$")] = ""
     """Digits sent as telephone-events (RFC 4733), 100 ms each, 100 ms apart."""
     dtmf_at: Seconds = 0.5

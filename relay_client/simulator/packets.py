@@ -13,6 +13,9 @@ from relay_client.simulator.formats import MediaFormat
 from relay_client.simulator.options import MediaOptions
 from relay_client.simulator.pacing import silent_stretches
 
+_EPSILON = 1e-9
+"""Seconds that rounding may take from a moment; far less than a sample."""
+
 PacketSize = Callable[[MediaFormat], int]
 
 
@@ -29,6 +32,8 @@ class AudioPacket:
     is_silent: bool
     is_talkspurt_start: bool
     """The first one after silence, or of all."""
+    is_silence_start: bool
+    """The first one of silence after audio."""
 
     @property
     def start_s(self) -> float:
@@ -56,15 +61,20 @@ def cut_packets(
     position = 0
     was_silent = True
     while True:
-        if change is not None and position / current.sample_rate >= change.at:
+        if (
+            change is not None
+            and position / current.sample_rate + _EPSILON >= change.at
+        ):
             changed = current.changed(change)
             position = position * changed.sample_rate // current.sample_rate
             current, change, encode = changed, None, changed.make_encoder()
         count = size(current) if size else current.samples_per_packet
         second = position / current.sample_rate
-        if options.seconds is not None and second >= options.seconds - 1e-9:
+        if options.seconds is not None and second + _EPSILON >= options.seconds:
             return
-        is_silent = any(begin <= second < begin + long for begin, long in stretches)
+        is_silent = any(
+            begin <= second + _EPSILON < begin + long for begin, long in stretches
+        )
         payload = b""
         if not is_silent:
             payload = encode(feed.read(direction, current.sample_rate, position, count))
@@ -75,6 +85,7 @@ def cut_packets(
             payload=payload,
             is_silent=is_silent,
             is_talkspurt_start=was_silent and not is_silent,
+            is_silence_start=is_silent and not was_silent,
         )
         was_silent = is_silent
         position += count

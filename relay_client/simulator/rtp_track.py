@@ -94,7 +94,7 @@ class RtpTrack:
         # Positions are counted anew at another rate; timestamps go on.
         self._source.offset += self._end - packet.start
         self._end = packet.start + packet.samples
-        is_due = packet.start_s >= self._options.ssrc_change_at
+        is_due = packet.start_s + 1e-9 >= self._options.ssrc_change_at
         if self._options.ssrcs == "changing" and is_due and not self._has_changed:
             self._has_changed = True
             self._source = self._new_source(sequence_number=None, timestamp=None)
@@ -132,7 +132,7 @@ class RtpTrack:
                 marker=packet.is_talkspurt_start,
                 span=self._span(packet),
             )
-        elif self._options.comfort_noise and self._begins_dtx(packet):
+        elif self._options.comfort_noise and packet.is_silence_start:
             yield self._datagram(at, COMFORT_NOISE_TYPE, packet.start, _COMFORT_NOISE)
 
     def _datagram(
@@ -183,12 +183,6 @@ class RtpTrack:
             octets=source.octets,
         )
         return Datagram(at=at, data=data, is_rtcp=True)
-
-    def _begins_dtx(self, packet: AudioPacket) -> bool:
-        length = packet.end_s - packet.start_s
-        return any(
-            begin <= packet.start_s < begin + length for begin, _ in self._options.dtx
-        )
 
     def _span(self, packet: AudioPacket) -> AudioSpan:
         return AudioSpan(
