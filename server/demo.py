@@ -6,6 +6,7 @@ Everything is real but the platform: real RELAY, a real WebSocket, real RTP.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import signal
 from functools import partial
 from pathlib import Path
@@ -60,7 +61,11 @@ async def _demo(
     http_listen: ListenAddress,
     console: Console,
 ) -> int:
-    async with Simulator(SimulatorOptions(project=PROJECT, token=TOKEN)) as simulator:
+    # A seed of its own, so that call ids differ from those of earlier demos.
+    options = SimulatorOptions(
+        project=PROJECT, token=TOKEN, seed=secrets.randbelow(2**32)
+    )
+    async with Simulator(options) as simulator:
         settings = _settings(simulator.host, recordings_dir, http_listen)
         async with TapServer(settings, local_taps=True) as server:
             _tap_each_caller_its_way(server)
