@@ -1,17 +1,19 @@
-"""The official SDK as an application would use it: answer, tap, stop, dial.
+"""A RELAY client as an application would use it: answer, tap, stop, dial, connect.
 
-Run as a program; the environment names the account and the destinations. Prints one
-JSON object a line, so that the test can tell how far it came.
+Run as a program; the environment names the client's package, the account and the
+destination. Prints one JSON object a line, so that the test can tell how far it came.
+The same program runs with the official SDK and with ours.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 from typing import Any
 
-from signalwire.relay import RelayClient
+RelayClient = importlib.import_module(os.environ["EXAMPLE_CLIENT"]).RelayClient
 
 TIMEOUT = 20.0
 
@@ -43,7 +45,7 @@ async def handle(call: Any, done: asyncio.Future[Any]) -> None:
     done.set_result(None)
 
 
-async def dial(client: RelayClient, number: str) -> Any:
+async def dial(client: Any, number: str) -> Any:
     return await client.dial(
         [
             [
@@ -61,13 +63,13 @@ async def main() -> None:
     client = RelayClient(contexts=["office"])
     done = asyncio.get_running_loop().create_future()
 
-    @client.on_call
     async def on_call(call: Any) -> None:
         try:
             await handle(call, done)
         except Exception as exc:
             done.set_exception(exc)
 
+    client.on_call(on_call)
     async with client:
         say("connected", has_protocol=bool(client.relay_protocol))
         await client.receive(["later"])

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.interop
 
 EXAMPLE = Path(__file__).with_name("sdk_example.py")
 TIMEOUT = 60.0
+OFFICIAL, OURS = "signalwire.relay", "relay_client"
 
 
 class TapReceiver:
@@ -79,7 +80,11 @@ async def tls_simulator(
 
 
 async def run_example(
-    simulator: Simulator, tap_uri: str, *, is_known: bool = True
+    simulator: Simulator,
+    tap_uri: str,
+    *,
+    client: str = OFFICIAL,
+    is_known: bool = True,
 ) -> tuple[int, list[dict[str, Any]], str]:
     """Run the example to its end: exit status, what it said, its error output."""
     environment = {
@@ -88,6 +93,7 @@ async def run_example(
         "SIGNALWIRE_API_TOKEN": "PT-token-5678" if is_known else "PT-wrong",
         "SIGNALWIRE_SPACE": simulator.host,
         "SIGNALWIRE_RELAY_CA_FILE": str(simulator.options.tls_cert),
+        "EXAMPLE_CLIENT": client,
         "EXAMPLE_TAP_URI": tap_uri,
         "EXAMPLE_TAP_SECONDS": "0.5",
     }
@@ -147,6 +153,20 @@ async def test_sdk_answers_taps_stops_dials_and_connects(tmp_path: Path) -> None
         "calling.end",
         "calling.dial",
     ]
+
+
+async def test_our_client_asks_for_the_same_in_the_same_order(tmp_path: Path) -> None:
+    asked = {}
+    for client in (OFFICIAL, OURS):
+        async with tls_simulator(tmp_path) as simulator, tap_receiver() as receiver:
+            simulator.place_call(CallRequest(context="office"))
+            uri = f"ws://127.0.0.1:{receiver.server.port}/tap/secret"
+            status, said, errors = await run_example(simulator, uri, client=client)
+            asked[client] = client_requests(simulator.journal)
+        assert status == 0, errors
+        assert said[-1]["step"] == "busy", said
+
+    assert asked[OURS] == asked[OFFICIAL]
 
 
 async def test_sdk_takes_the_rejection_as_one_of_its_credentials(
