@@ -27,10 +27,10 @@ from relay_client import (
     RelayClient,
     StateChange,
 )
-from server.addresses import ListenAddress
+from server.addresses import TAP_URI_FORM, ListenAddress
 from server.deck import Deck
 from server.destinations import Destinations
-from server.errors import StartupError
+from server.errors import ConfigError, StartupError
 from server.library.store import Library
 from server.log import setup_logging
 from server.metrics import Metrics
@@ -94,7 +94,7 @@ class TapServer:
     async def __aenter__(self) -> TapServer:
         """Open everything; whatever was opened is closed again if something fails."""
         async with AsyncExitStack() as stack:
-            await asyncio.to_thread(self.library.open)
+            await asyncio.to_thread(self._open_library)
             self.rtp.open()
             stack.callback(self.rtp.close)
             ticker = asyncio.create_task(self.deck.run(), name="deck")
@@ -144,6 +144,15 @@ class TapServer:
         log.info("WebSocket taps: ws://%s/tap/<token>", self.http_address)
         log.info("RTP taps: udp://%s", settings.rtp_listen)
         log.info("recordings: %s", settings.recordings_dir)
+
+    def _open_library(self) -> None:
+        self.library.open()
+        for leftover in self.library.leftovers():
+            log.warning(
+                "%s was being written when a server ended (%d bytes)",
+                leftover.path,
+                leftover.size_bytes,
+            )
 
     async def _open_http(self, stack: AsyncExitStack) -> None:
         token = self.settings.api_token
@@ -229,8 +238,14 @@ def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; return the exit code.
 
     Raises:
+        ConfigError: Calls would be answered and could not be tapped.
         StartupError: It could not start.
     """
+    if settings.has_credentials and settings.tap_uri is None:
+        raise ConfigError(
+            "tap_uri (TAPDECK_TAP_URI) is missing: with SignalWire credentials calls "
+            f"are answered and tapped, and it says where to: {TAP_URI_FORM}."
+        )
     setup_logging(
         level=settings.log_level,
         log_format=settings.log_format,
