@@ -7,7 +7,7 @@ import ssl
 
 from relay_client.simulator.calls import SimCall
 from relay_client.simulator.feed import AudioFeed
-from relay_client.simulator.formats import choose_format
+from relay_client.simulator.formats import MediaFormat, choose_format
 from relay_client.simulator.params import TapRequest
 from relay_client.simulator.rtp_plan import RtpPlan
 from relay_client.simulator.rtp_sender import RtpSender
@@ -30,47 +30,10 @@ def make_tap(
     seed = random.Random(f"{call.seed} tap {len(call.taps)}").getrandbits(32)
     log = SentLog()
     sender: MediaSender
-
-    def rtp_plan(feed: AudioFeed, wall_clock: float) -> RtpPlan:
-        return RtpPlan(
-            feed,
-            request.direction,
-            first_format,
-            call.media,
-            seed=seed,
-            wall_clock=wall_clock,
-        )
-
-    def ws_plan(feed: AudioFeed) -> MessagePlan:
-        if call.media.container == "media-stream":
-            project = call.session.project if call.session else ""
-            return StreamPlan(
-                feed,
-                request.direction,
-                first_format,
-                call.media,
-                seed=seed,
-                call_id=call.call_id,
-                project=project,
-            )
-        return WsPlan(feed, request.direction, first_format, call.media, seed=seed)
-
     if over_rtp:
-        sender = RtpSender(
-            request.addr,
-            request.port,
-            make_plan=rtp_plan,
-            options=call.media,
-            log=log,
-        )
+        sender = _rtp_sender(call, request, first_format, log, seed)
     else:
-        sender = WsSender(
-            request.uri,
-            make_plan=ws_plan,
-            options=call.media,
-            log=log,
-            ssl_context=ssl_context,
-        )
+        sender = _ws_sender(call, request, first_format, log, seed, ssl_context)
     return SimTap(
         call=call,
         request=request,
@@ -78,4 +41,52 @@ def make_tap(
         sender=sender,
         log=log,
         tasks=tasks,
+    )
+
+
+def _rtp_sender(
+    call: SimCall, request: TapRequest, first: MediaFormat, log: SentLog, seed: int
+) -> RtpSender:
+    def plan(feed: AudioFeed, wall_clock: float) -> RtpPlan:
+        return RtpPlan(
+            feed,
+            request.direction,
+            first,
+            call.media,
+            seed=seed,
+            wall_clock=wall_clock,
+        )
+
+    return RtpSender(
+        request.addr, request.port, make_plan=plan, options=call.media, log=log
+    )
+
+
+def _ws_sender(
+    call: SimCall,
+    request: TapRequest,
+    first: MediaFormat,
+    log: SentLog,
+    seed: int,
+    ssl_context: ssl.SSLContext,
+) -> WsSender:
+    def plan(feed: AudioFeed) -> MessagePlan:
+        if call.media.container != "media-stream":
+            return WsPlan(feed, request.direction, first, call.media, seed=seed)
+        return StreamPlan(
+            feed,
+            request.direction,
+            first,
+            call.media,
+            seed=seed,
+            call_id=call.call_id,
+            project=call.session.project if call.session else "",
+        )
+
+    return WsSender(
+        request.uri,
+        make_plan=plan,
+        options=call.media,
+        log=log,
+        ssl_context=ssl_context,
     )
