@@ -356,7 +356,7 @@ class RelayClient:
     def _take_change(self, change: StateChange) -> None:
         self._readiness.take(change)
         level = logging.INFO if change.error is None else logging.ERROR
-        logger.log(level, "= %s: %s", change.state, change.reason)
+        logger.log(level, "RELAY is %s: %s", change.state, change.reason)
         if change.previous in SERVING and change.state not in SERVING:
             self._dials.connection_lost(ConnectionLostError("closed during dial"))
         for handler in self._on_state:
