@@ -25,7 +25,6 @@ from relay_client import (
     ConnectionLostError,
     ConnectionState,
     RelayClient,
-    StateChange,
 )
 from server.addresses import TAP_URI_FORM, ListenAddress
 from server.deck import Deck
@@ -194,7 +193,6 @@ class TapServer:
             return
         relay = self.relay
         self.metrics.watch_relay(lambda: relay.state is ConnectionState.READY)
-        relay.on_state(_log_relay_state)
         stack.push_async_callback(relay.disconnect)
         try:
             await relay.connect(timeout=RELAY_TIMEOUT_S)
@@ -223,7 +221,10 @@ class TapServer:
             async with asyncio.timeout(timeout):
                 if self.tapper is not None:
                     await asyncio.gather(
-                        *map(self.tapper.stop, self.rendezvous.taps.values())
+                        *(
+                            self.tapper.stop(tap, EndReason.SHUTDOWN)
+                            for tap in self.rendezvous.taps.values()
+                        )
                     )
                 self.rtp.drain()
         except TimeoutError:
@@ -303,11 +304,6 @@ def _rendezvous(settings: Settings, demux: RtpDemux) -> Rendezvous:
         options=_options(settings),
         new_id=lambda: str(uuid.uuid4()),
     )
-
-
-def _log_relay_state(change: StateChange) -> None:
-    level = logging.INFO if change.error is None else logging.ERROR
-    log.log(level, "RELAY is %s: %s", change.state.value, change.reason)
 
 
 def _options(settings: Settings) -> RendezvousOptions:

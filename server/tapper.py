@@ -18,10 +18,11 @@ from relay_client import (
     RelayError,
     RelayEvent,
     TapAction,
+    TapDevice,
     TapEvent,
 )
 from relay_client import TapState as RelayTapState
-from server.audio import AudioFormat, Codec
+from server.audio import OPUS_RATE, AudioFormat, Codec
 from server.destinations import Destinations
 from server.settings import Settings
 from server.taps.refusal import TapRefusedError
@@ -35,6 +36,9 @@ ANSWER_TIMEOUT_S = 30.0
 
 STOP_TIMEOUT_S = 6.0
 """For `calling.tap.stop` and the `finished` that follows it."""
+
+L16_RATES = frozenset({8000, 16_000, 24_000, 32_000, 44_100, 48_000})
+"""Sampling rates that are believed when the platform says that it sends L16."""
 
 CONNECT_TIMEOUT_S = 60
 """Seconds that the onward number rings."""
@@ -60,7 +64,8 @@ class Tapper:
         self._now = now
         self._wall = wall
         self._actions: dict[str, TapAction] = {}
-        self._stopping: set[str] = set()
+        self._stopping: dict[str, EndReason] = {}
+        """Why we asked for the stop of a tap, by control id."""
         client.on_call(self.handle_call)
 
     async def handle_call(self, call: Call, transport: str | None = None) -> None:
@@ -102,12 +107,12 @@ class Tapper:
             await self._tap(call, TapDirection(name), kind, origin) for name in names
         ]
 
-    async def stop(self, tap: Tap) -> None:
+    async def stop(self, tap: Tap, reason: EndReason = EndReason.STOPPED) -> None:
         """Ask the platform to stop a tap, and wait until it has, within limits."""
         action = self._actions.get(tap.control_id)
         if action is None or action.is_done:
             return
-        self._stopping.add(tap.control_id)
+        self._stopping.setdefault(tap.control_id, reason)
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 await action.stop()
@@ -120,7 +125,7 @@ class Tapper:
     def forget(self, tap: Tap) -> None:
         """Drop what is kept of a tap that is over."""
         self._actions.pop(tap.control_id, None)
-        self._stopping.discard(tap.control_id)
+        self._stopping.pop(tap.control_id, None)
 
     def is_running(self, tap: Tap) -> bool:
         """Return whether the platform still thinks that it is tapping."""
@@ -168,7 +173,9 @@ class Tapper:
         tap.accepted(self._now())
         source = action.source_device
         if tap.transport is Transport.RTP and source is not None and source.port:
-            self._rendezvous.source_named(tap, (source.addr, source.port))
+            self._rendezvous.source_named(
+                tap, (source.addr, source.port), _format_sent(source)
+            )
         elif tap.transport is Transport.RTP and tap.port is None:
             log.warning(
                 "tap %s: the platform names no source, and without it audio on a "
@@ -190,8 +197,8 @@ class Tapper:
 
     def _completed(self, tap: Tap, call: Call) -> None:
         detail = ""
-        if tap.control_id in self._stopping:
-            reason = EndReason.STOPPED
+        if (asked := self._stopping.get(tap.control_id)) is not None:
+            reason = asked
         elif call.state in (CallState.ENDING, CallState.ENDED):
             reason = EndReason.HANGUP
         else:
@@ -222,4 +229,13 @@ class Tapper:
 def asked_format(settings: Settings) -> AudioFormat:
     """Return the format that taps are asked for in."""
     codec = Codec(settings.codec)
-    return AudioFormat(codec, 48_000 if codec is Codec.OPUS else 8000)
+    return AudioFormat(codec, OPUS_RATE if codec is Codec.OPUS else 8000)
+
+
+def _format_sent(source: TapDevice) -> AudioFormat | None:
+    """Return the format of a dynamic payload type that the platform says it sends."""
+    if source.codec == Codec.OPUS:
+        return AudioFormat(Codec.OPUS, OPUS_RATE)
+    if source.codec == Codec.L16 and source.rate in L16_RATES:
+        return AudioFormat(Codec.L16, source.rate)
+    return None

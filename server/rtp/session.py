@@ -75,6 +75,10 @@ class RtpSession:
 
     # Input
 
+    def expect(self, formats: PayloadFormats) -> None:
+        """Read the payload types of sources yet to come in another way."""
+        self._formats = formats
+
     def receive_datagram(self, data: bytes, now: float) -> None:
         """Take an RTP or RTCP datagram from the source of this tap."""
         receiver = self._receivers.get(data[8:12])

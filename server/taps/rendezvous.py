@@ -123,8 +123,19 @@ class Rendezvous:
             self._demux.add_port(tap.port, self._rtp_session(tap))
         return self._register(tap)
 
-    def source_named(self, tap: Tap, source: Address) -> None:
-        """Take the audio of `tap` from where the platform says that it sends it."""
+    def source_named(
+        self, tap: Tap, source: Address, sent: AudioFormat | None = None
+    ) -> None:
+        """Take the audio of `tap` from where the platform says that it sends it.
+
+        Args:
+            tap: One over RTP.
+            source: Where from.
+            sent: The format that the platform says it sends, if that is not what it
+                was asked for.
+        """
+        if sent is not None:
+            self._rtp_session(tap).expect(PayloadFormats(sent))
         if tap.port is None:
             self._demux.add_source(source, self._rtp_session(tap))
         else:

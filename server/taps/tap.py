@@ -253,6 +253,9 @@ class Tap:
     def control_ended(self, reason: EndReason, now: float, detail: str = "") -> None:
         """Note that control says it is over."""
         self.is_control_over = True
+        if self.is_over:
+            # It ended for another reason; this only answers our own stop after it.
+            return
         if self.end_reason is not None and not self.end_reason.is_from_media:
             if (self.end_reason, reason) == (EndReason.FINISHED, EndReason.HANGUP):
                 # The tap's own event came first; this one says why.
@@ -282,7 +285,8 @@ class Tap:
             self._move(TapInput.MEDIA)
             self._move(TapInput.QUIET)
         if self.session.ended is not None and self.end_reason is None:
-            self._media_over(EndReason.BYE, last if last is not None else now)
+            reason = EndReason.BYE if self.session.ended == "bye" else EndReason.CLOSED
+            self._media_over(reason, last if last is not None else now)
         self._check_deadlines(now, last)
 
     def is_due(self, now: float) -> bool:
@@ -310,7 +314,9 @@ class Tap:
 
     def _media_over(self, reason: EndReason, now: float, detail: str = "") -> None:
         if self.end_reason is not None:
-            self.finish_at = now
+            # After the sender's word alone, control may still say why.
+            if self.is_control_over:
+                self.finish_at = now
             return
         self.end_reason, self.end_detail = reason, detail
         self.ended_at = now

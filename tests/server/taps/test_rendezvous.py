@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from server.audio import PCMU_8000
+from server.audio import PCMU_8000, AudioFormat, Codec
 from server.rtp.demux import RtpDemux
 from server.rtp.packet import RtpPacket
 from server.rtp.session import RtpSession
@@ -174,6 +174,16 @@ def test_rtp_that_comes_before_the_reply_is_kept_for_its_tap() -> None:
     assert heard(tap) == 0
     meeting.source_named(tap, SOURCE)
     assert heard(tap) == 3
+
+
+def test_the_platform_says_what_it_sends_from_there() -> None:
+    meeting, demux = a_rendezvous()
+    tap = announce(meeting, Transport.RTP)
+    meeting.source_named(tap, SOURCE, AudioFormat(Codec.L16, 16_000))
+    sent = [(data[:1] + b"\x60" + data[2:], SOURCE) for data in packets(1)]
+    demux.receive_datagrams(sent, 40_000, 1.0)
+    assert heard(tap) == 3
+    assert tap.session.track_format(0) == AudioFormat(Codec.L16, 16_000)
 
 
 def test_each_tap_gets_a_port_and_gives_it_back() -> None:

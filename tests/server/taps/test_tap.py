@@ -179,6 +179,30 @@ def test_a_second_word_of_control_changes_nothing_else() -> None:
     assert reason(tap) is EndReason.STOPPED
 
 
+def test_control_answers_our_stop_of_a_tap_that_is_over_and_changes_nothing() -> None:
+    tap, session = a_tap()
+    session.heard(1.0)
+    tap.connected()
+    tap.disconnected(2.0)
+    tap.close()
+    tap.control_ended(EndReason.STOPPED, 5.0)
+    assert reason(tap) is EndReason.CLOSED
+
+
+def test_a_stream_that_says_stop_is_closed_and_control_may_still_say_why() -> None:
+    tap, session = a_tap()
+    session.heard(1.0)
+    tap.connected()
+    session.ended = "stop"
+    tap.observe(1.0)
+    assert reason(tap) is EndReason.CLOSED
+    tap.disconnected(1.1)
+    assert not tap.is_due(1.2)
+    tap.control_ended(EndReason.HANGUP, 1.3)
+    assert tap.is_due(1.3)
+    assert reason(tap) is EndReason.HANGUP
+
+
 def test_a_sender_that_comes_back_takes_its_end_back() -> None:
     tap, session = a_tap(origin=TapOrigin.STATIC)
     session.heard(1.0)
