@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from relay_client import ConnectionState, RelayClient, RelayError
+from relay_client import (
+    CallEndedError,
+    ConnectionState,
+    RelayClient,
+    RelayError,
+)
 from server.deck import Deck
 from server.tapper import Tapper
 from server.taps.refusal import TapRefusedError
@@ -55,6 +60,10 @@ class Service:
             taps = await self._tapper.tap_named_call(
                 request.call_id, request.node_id, request.direction, request.transport
             )
+        except CallEndedError as error:
+            raise TapRefusedError(
+                404, f"Call {error.call_id} is over, or there never was one."
+            ) from error
         except RelayError as error:
             raise TapRefusedError(
                 502, f"The platform refused the tap: {error}."

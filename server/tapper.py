@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from relay_client import (
     Call,
+    CallEndedError,
     CallState,
     RelayClient,
     RelayError,
@@ -69,14 +70,20 @@ class Tapper:
         client.on_call(self.handle_call)
 
     async def handle_call(self, call: Call, transport: str | None = None) -> None:
-        """Answer an inbound call, tap it, connect it onward, stay until it ends."""
+        """Answer an inbound call, tap it, and connect it onward if so configured."""
         log.info("call %s: %s calls %s", call.call_id, call.from_number, call.to_number)
-        await call.answer()
-        await call.wait_for_answered(timeout=ANSWER_TIMEOUT_S)
+        try:
+            await call.answer()
+            await call.wait_for_answered(timeout=ANSWER_TIMEOUT_S)
+        except (RelayError, TimeoutError) as error:
+            why = error if str(error) else f"nothing for {ANSWER_TIMEOUT_S:.0f} s"
+            log.warning("call %s was not answered: %s", call.call_id, why)
+            return
         try:
             await self.tap_call(call, TapOrigin.RELAY, transport=transport)
-        except TapRefusedError as refusal:
-            log.error("call %s is not tapped: %s", call.call_id, refusal)
+        except (RelayError, TapRefusedError) as error:
+            # The parties talk to each other whether it is recorded or not.
+            log.error("call %s is not tapped: %s", call.call_id, error)
         if self._settings.connect_to is not None:
             await self._connect_onward(call, self._settings.connect_to)
 
@@ -161,6 +168,8 @@ class Tapper:
                 control_id=tap.control_id,
                 on_completed=lambda _event: self._completed(tap, call),
             )
+            if action.is_done and call.state is CallState.ENDED:
+                raise CallEndedError(call.call_id)
         except RelayError as error:
             tap.control_ended(EndReason.REFUSED, self._now(), str(error))
             tap.end(EndReason.REFUSED, self._now(), str(error))
@@ -204,7 +213,7 @@ class Tapper:
         else:
             reason = EndReason.FINISHED
             if not tap.is_confirmed and tap.session.last_media_at is None:
-                detail = "before it had begun; is the destination reachable?"
+                detail = "before it had begun, as if it could not reach this server"
         tap.control_ended(reason, self._now(), detail)
 
     async def _connect_onward(self, call: Call, to: str) -> None:
