@@ -36,6 +36,7 @@ from server.metrics import Metrics
 from server.rtp.demux import RtpDemux
 from server.service import Service
 from server.settings import Settings
+from server.sinks.writers import WriterPool
 from server.streams import Clock
 from server.tapper import Tapper, asked_format
 from server.taps.rendezvous import Rendezvous, RendezvousOptions
@@ -65,10 +66,12 @@ class TapServer:
         self.library = Library(settings.recordings_dir)
         self.demux = RtpDemux(accept_unknown=settings.accept == "any")
         self.rendezvous = _rendezvous(settings, self.demux)
+        self.writers = WriterPool()
         self.deck = Deck(
             rendezvous=self.rendezvous,
             demux=self.demux,
             library=self.library,
+            writers=self.writers,
             clock=Clock(time.time() - time.monotonic()),
             now=time.monotonic,
             before_end=self._before_end,
@@ -93,6 +96,7 @@ class TapServer:
     async def __aenter__(self) -> TapServer:
         """Open everything; whatever was opened is closed again if something fails."""
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.writers.close)
             await asyncio.to_thread(self._open_library)
             self.rtp.open()
             stack.callback(self.rtp.close)
@@ -114,9 +118,12 @@ class TapServer:
 
     def _metrics(self) -> Metrics:
         metrics = Metrics(self.deck.statuses)
+        metrics.watch_drops(lambda: self.rtp.drops)
         metrics.watch_drops(lambda: self.demux.drops)
         metrics.watch_drops(lambda: self.rendezvous.refused)
-        metrics.watch_write_queue(lambda: self.deck.queued_blocks)
+        metrics.watch_write_queue(
+            lambda: self.deck.queued_blocks + self.writers.queued
+        )
         return metrics
 
     def _tapper(self) -> Tapper | None:

@@ -19,6 +19,7 @@ from server.log import CounterLog
 from server.rtp.demux import RtpDemux
 from server.sinks.base import AudioSink
 from server.sinks.recorder import Recorder
+from server.sinks.writers import WriterPool
 from server.streams import Clock, TapStream
 from server.taps.rendezvous import Rendezvous
 from server.taps.status import TapStatus
@@ -46,6 +47,7 @@ class Deck:
         rendezvous: Rendezvous,
         demux: RtpDemux,
         library: Library,
+        writers: WriterPool,
         clock: Clock,
         now: Callable[[], float],
         before_end: Callable[[Tap], Awaitable[None]],
@@ -54,6 +56,7 @@ class Deck:
         self._rendezvous = rendezvous
         self._demux = demux
         self._library = library
+        self._writers = writers
         self._clock = clock
         self._now = now
         self._before_end = before_end
@@ -147,7 +150,7 @@ class Deck:
         min(self._slots, key=len).append(stream)
 
     def _sinks(self, _info: StreamInfo) -> list[AudioSink]:
-        return [Recorder(self._library)]
+        return [Recorder(self._library, self._writers)]
 
     def _pump(self, stream: TapStream, now: float) -> None:
         try:

@@ -17,7 +17,7 @@ owner may then register it.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from server.rtp.errors import RtpError
@@ -124,7 +124,7 @@ class RtpDemux:
     # Input
 
     def receive_datagrams(
-        self, batch: Sequence[tuple[bytes, Address]], local_port: int, now: float
+        self, batch: Iterable[tuple[bytes, Address]], local_port: int, now: float
     ) -> None:
         """Take datagrams that came together on one port."""
         self._now = now

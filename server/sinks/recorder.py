@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from server.audio import AudioBlock, Gap, Outcome, StreamInfo
 from server.library.recording import (
@@ -18,44 +19,69 @@ from server.library.recording import (
 from server.library.store import Library
 from server.sinks.base import StreamSummary
 from server.sinks.wav import WavWriter
+from server.sinks.writers import WriterPool
 
 MAX_GAPS = 10_000
 """Gaps that one document lists; the rest are only counted."""
 
 
+MAX_PENDING_S = 5.0
+"""Seconds of audio on their way to the disk before the recorder makes its queue wait,
+which is bounded in turn."""
+
+
 class Recorder:
     """Writes a WAV under `.partial` and publishes it when the track is over."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, writers: WriterPool) -> None:
         self._library = library
+        self._channel = writers.channel()
         self._info: StreamInfo | None = None
         self._writer: WavWriter | None = None
+        self._max_pending = 0
 
     async def open(self, info: StreamInfo) -> None:
         """Create the partial file."""
         self._info = info
-        self._writer = await asyncio.to_thread(self._create, info)
+        self._max_pending = int(MAX_PENDING_S * info.sample_rate)
+        try:
+            self._writer = await self._channel.call(partial(self._create, info))
+        except BaseException:
+            self._channel.release()
+            raise
 
     async def write(self, block: AudioBlock) -> None:
-        """Append a block at its position."""
+        """Have a block appended at its position; waits only for a disk far behind."""
         assert self._writer is not None
-        await asyncio.to_thread(self._writer.write, block.start, block.samples)
+        channel = self._channel
+        if channel.error is not None:
+            raise channel.error
+        samples = block.samples
+        channel.put(partial(self._writer.write, block.start, samples), len(samples))
+        if channel.pending > self._max_pending:
+            await channel.settle()
 
     async def close(self, summary: StreamSummary) -> None:
         """Complete the file to the length of the track and publish it."""
         assert self._writer is not None
         assert self._info is not None
         recording = describe(self._info, summary)
-        await asyncio.to_thread(self._publish, self._writer, recording)
+        try:
+            await self._channel.settle()
+            await self._channel.call(partial(_complete, self._writer, recording))
+        finally:
+            self._channel.release()
+        # Waiting for the disk to have it all is no business of the writer threads.
+        await asyncio.to_thread(self._library.publish, recording)
 
     def _create(self, info: StreamInfo) -> WavWriter:
         path = self._library.partial_path(info.recording_id)
         return WavWriter(path, sample_rate=info.sample_rate, channels=info.channels)
 
-    def _publish(self, writer: WavWriter, recording: Recording) -> None:
-        with writer:
-            writer.pad_to(recording.samples)
-        self._library.publish(recording)
+
+def _complete(writer: WavWriter, recording: Recording) -> None:
+    with writer:
+        writer.pad_to(recording.samples)
 
 
 def describe(info: StreamInfo, summary: StreamSummary) -> Recording:

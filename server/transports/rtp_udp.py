@@ -6,24 +6,23 @@ too if it is free, because RTCP traditionally arrives there (RFC 3550 section 11
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from server.errors import StartupError
-from server.rtp.demux import Address, RtpDemux
+from server.rtp.demux import RtpDemux
+from server.transports.datagrams import DatagramReader, RecvfromReader
+from server.transports.recvmmsg import RecvMmsgReader, find_recvmmsg
+from server.transports.socket_memory import (
+    RECEIVE_BUFFER_BYTES,
+    ask_for_buffer,
+    read_memory,
+)
+from server.transports.udp_port import UdpPort
 
 log = logging.getLogger(__name__)
-
-RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
-"""Asked of the kernel for each socket: a second of a thousand taps and more."""
-
-MAX_DATAGRAM_BYTES = 2048
-"""Larger than an Ethernet frame; what is longer arrives cut and is counted so."""
-
-MAX_BATCH = 256
-"""Datagrams read in one turn of the event loop, so that others get theirs."""
 
 
 class RtpListener:
@@ -34,13 +33,22 @@ class RtpListener:
     ) -> None:
         self._demux = demux
         self._host = host
-        self._ports = ports
+        self._wanted = ports
         self._now = now
-        self._sockets: list[socket.socket] = []
-        self.datagrams = 0
-        """Read so far."""
+        self._open: list[UdpPort] = []
+        self._family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        # One for all sockets: they are read one after another.
+        self._reader = _reader(self._family)
+        self._seen_drops: dict[UdpPort, int] = {}
+        self.drops: Counter[str] = Counter()
+        """Datagrams that never reached the demultiplexer, by reason."""
         self.ports: list[int] = []
         """The ports in use, the one for RTCP left out; known once open."""
+
+    @property
+    def datagrams(self) -> int:
+        """How many have been read so far."""
+        return sum(port.datagrams for port in self._open)
 
     def open(self) -> None:
         """Bind every port and begin to read.
@@ -49,7 +57,7 @@ class RtpListener:
             StartupError: A port cannot be had.
         """
         try:
-            for port in self._ports:
+            for port in self._wanted:
                 self.ports.append(self._bind(port))
         except OSError as error:
             self.close()
@@ -61,33 +69,45 @@ class RtpListener:
 
     def close(self) -> None:
         """Stop reading and close every socket."""
-        loop = asyncio.get_running_loop()
-        for each in self._sockets:
-            loop.remove_reader(each)
-            each.close()
-        self._sockets.clear()
+        for port in self._open:
+            port.close()
+        self._open.clear()
 
     def drain(self) -> None:
         """Read what the kernel still holds, within a bound for each socket."""
-        for each in self._sockets:
-            for _ in range(64):
-                if self._read(each, each.getsockname()[1]) < MAX_BATCH:
-                    break
+        for port in self._open:
+            port.drain()
 
-    def _bind(self, port: int) -> int:
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        udp = socket.socket(family, socket.SOCK_DGRAM)
+    def observe_kernel(self) -> float:
+        """Count what the kernel dropped; return how full the fullest buffer is, 0 to 1.
+
+        One system call a socket, so for now and then.
+        """
+        fullest = 0.0
+        for port in self._open:
+            memory = read_memory(port.udp)
+            if memory is None:
+                continue
+            fullest = max(fullest, memory.used_bytes / memory.size_bytes)
+            dropped = (memory.dropped - self._seen_drops.get(port, 0)) % 2**32
+            if dropped:
+                self._seen_drops[port] = memory.dropped
+                self.drops["socket_full"] += dropped
+        return fullest
+
+    def _bind(self, number: int) -> int:
+        udp = socket.socket(self._family, socket.SOCK_DGRAM)
         try:
             udp.setblocking(False)
-            udp.bind((self._host, port))
+            udp.bind((self._host, number))
         except OSError:
             udp.close()
             raise
         self._ask_for_buffer(udp)
-        local_port: int = udp.getsockname()[1]
-        asyncio.get_running_loop().add_reader(udp, self._read, udp, local_port)
-        self._sockets.append(udp)
-        return local_port
+        port = UdpPort(udp, self._reader, self._demux, self.drops, self._now)
+        port.start()
+        self._open.append(port)
+        return port.number
 
     def _bind_rtcp(self, port: int) -> None:
         try:
@@ -96,10 +116,8 @@ class RtpListener:
             log.info("no RTCP port: %s:%s: %s", self._host, port, error)
 
     def _ask_for_buffer(self, udp: socket.socket) -> None:
-        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        # Linux reports twice what it grants, the other half being its own bookkeeping.
-        granted = udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
-        if granted < RECEIVE_BUFFER_BYTES and not self._sockets:
+        granted = ask_for_buffer(udp)
+        if granted < RECEIVE_BUFFER_BYTES and not self._open:
             log.warning(
                 "the kernel grants a UDP receive buffer of %d of %d bytes; raise it "
                 "with: sysctl -w net.core.rmem_max=%d",
@@ -108,19 +126,7 @@ class RtpListener:
                 RECEIVE_BUFFER_BYTES,
             )
 
-    def _read(self, udp: socket.socket, local_port: int) -> int:
-        batch: list[tuple[bytes, Address]] = []
-        receive = udp.recvfrom
-        try:
-            while len(batch) < MAX_BATCH:
-                data, address = receive(MAX_DATAGRAM_BYTES)
-                batch.append((data, address[:2]))
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            # An ICMP answer to somebody else's datagram; the socket itself is well.
-            log.debug("! UDP %s: %s", local_port, error)
-        if batch:
-            self.datagrams += len(batch)
-            self._demux.receive_datagrams(batch, local_port, self._now())
-        return len(batch)
+
+def _reader(family: int) -> DatagramReader:
+    recvmmsg = find_recvmmsg()
+    return RecvfromReader() if recvmmsg is None else RecvMmsgReader(recvmmsg, family)
