@@ -121,9 +121,7 @@ class TapServer:
         metrics.watch_drops(lambda: self.rtp.drops)
         metrics.watch_drops(lambda: self.demux.drops)
         metrics.watch_drops(lambda: self.rendezvous.refused)
-        metrics.watch_write_queue(
-            lambda: self.deck.queued_blocks + self.writers.queued
-        )
+        metrics.watch_write_queue(lambda: self.deck.queued_blocks + self.writers.queued)
         return metrics
 
     def _tapper(self) -> Tapper | None:
@@ -212,7 +210,8 @@ class TapServer:
 
     async def _before_end(self, tap: Tap) -> None:
         if self.tapper is not None:
-            if self.tapper.is_running(tap):
+            # A platform that left our stop unanswered would only do so again.
+            if not self.tapper.is_stopping(tap):
                 await self.tapper.stop(tap)
             self.tapper.forget(tap)
         await self.endpoint.drop(tap)

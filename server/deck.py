@@ -119,8 +119,11 @@ class Deck:
     async def settle(self, timeout: float) -> None:
         """Wait until every tap whose end is due has been finished."""
         deadline = self._now() + timeout
-        while self.live and self._now() < deadline:
-            self.tick(self._now())
+        while (now := self._now()) < deadline:
+            # Before looking: a tap that has just been registered is not live yet.
+            self.tick(now)
+            if not self.live:
+                return
             await asyncio.sleep(TICK_S)
 
     async def abandon(self) -> None:

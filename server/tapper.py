@@ -134,6 +134,10 @@ class Tapper:
         self._actions.pop(tap.control_id, None)
         self._stopping.pop(tap.control_id, None)
 
+    def is_stopping(self, tap: Tap) -> bool:
+        """Return whether the platform has been asked to stop a tap."""
+        return tap.control_id in self._stopping
+
     def is_running(self, tap: Tap) -> bool:
         """Return whether the platform still thinks that it is tapping."""
         action = self._actions.get(tap.control_id)
