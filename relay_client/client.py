@@ -342,6 +342,13 @@ class RelayClient:
         """
         return self._switchboard.attach(call_id, node_id)
 
+    def detach(self, call: Call) -> None:
+        """Forget a call that `attach` made known, unless a tap of ours runs on it.
+
+        The platform need not tell this client of its end.
+        """
+        self._switchboard.detach(call)
+
     # What the connection reports.
 
     def _take_report(self, report: Reported) -> None:

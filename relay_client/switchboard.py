@@ -40,6 +40,8 @@ class Switchboard:
         self._owner = owner
         self._dials = dials
         self._max_calls = max_calls
+        self._attached: set[str] = set()
+        """Ids of the calls that the application named."""
         self._bridges: OrderedDict[str, Call] = OrderedDict()
         """The leg that asked for a bridge, by the bridge's tag."""
 
@@ -66,7 +68,13 @@ class Switchboard:
             return known
         self.check_room()
         leg = PeerLeg(call_id, node_id)
+        self._attached.add(call_id)
         return self._add_leg(leg, state=CallState.ANSWERED, direction="")
+
+    def detach(self, call: Call) -> None:
+        """Take a call out that was attached and has nothing running."""
+        if call.call_id in self._attached and not call.actions:
+            self.forget(call)
 
     def check_room(self) -> None:
         """Raise `CallLimitError` if no more calls may be known."""
@@ -82,6 +90,7 @@ class Switchboard:
     def forget(self, call: Call) -> None:
         """Take a call out that is over."""
         self.calls.pop(call.call_id, None)
+        self._attached.discard(call.call_id)
         for tag in [tag for tag, leg in self._bridges.items() if leg is call]:
             del self._bridges[tag]
         _part(call)
@@ -90,6 +99,7 @@ class Switchboard:
         """Release everybody who waits for a call, and forget them all."""
         calls = list(self.calls.values())
         self.calls.clear()
+        self._attached.clear()
         self._bridges.clear()
         for call in calls:
             call.abandon(error)

@@ -72,9 +72,9 @@ class TapServer:
             demux=self.demux,
             library=self.library,
             writers=self.writers,
-            clock=Clock(time.time() - time.monotonic()),
+            clock=lambda: Clock(time.time() - time.monotonic()),
             now=time.monotonic,
-            before_end=self._before_end,
+            after_end=self._after_end,
             on_ended=self._on_ended,
         )
         self.metrics = self._metrics()
@@ -208,13 +208,13 @@ class TapServer:
             log.warning("%s; going on trying", error)
             relay.start()
 
-    async def _before_end(self, tap: Tap) -> None:
+    async def _after_end(self, tap: Tap) -> None:
+        await self.endpoint.drop(tap)
         if self.tapper is not None:
             # A platform that left our stop unanswered would only do so again.
             if not self.tapper.is_stopping(tap):
                 await self.tapper.stop(tap)
             self.tapper.forget(tap)
-        await self.endpoint.drop(tap)
 
     def _on_ended(self, status: TapStatus) -> None:
         self.metrics.tap_ended(status)
@@ -223,22 +223,25 @@ class TapServer:
     async def _drain(self) -> None:
         self.rendezvous.close()
         timeout = self.settings.shutdown_timeout_s
-        try:
-            async with asyncio.timeout(timeout):
-                if self.tapper is not None:
-                    await asyncio.gather(
-                        *(
-                            self.tapper.stop(tap, EndReason.SHUTDOWN)
-                            for tap in self.rendezvous.taps.values()
-                        )
-                    )
-                self.rtp.drain()
-        except TimeoutError:
-            log.warning("not every tap stopped within %s s", timeout)
+        # Half of the time is kept for finishing files.
+        await self._stop_taps(timeout / 2)
+        self.rtp.drain()
         for tap in self.rendezvous.taps.values():
             tap.end(EndReason.SHUTDOWN, time.monotonic())
-        await self.deck.settle(timeout)
+        await self.deck.settle(timeout / 2)
         await self.deck.abandon()
+
+    async def _stop_taps(self, timeout: float) -> None:
+        if self.tapper is None or self.relay is None:
+            return
+        if self.relay.state is not ConnectionState.READY:
+            log.warning("RELAY is away: taps end here without telling the platform")
+            return
+        try:
+            async with asyncio.timeout(timeout):
+                await self.tapper.stop_all(EndReason.SHUTDOWN)
+        except TimeoutError:
+            log.warning("not every tap stopped within %s s", timeout)
 
 
 def serve(settings: Settings) -> int:
@@ -339,4 +342,5 @@ def _relay_client(settings: Settings) -> RelayClient | None:
         scheme=settings.relay_scheme,
         ca_file=None if settings.relay_ca_file is None else str(settings.relay_ca_file),
         allow_private_rtp=settings.allow_private_rtp,
+        max_active_calls=2 * settings.max_taps,
     )

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from server.audio import StreamInfo
 from server.documents import describe_tap, empty_document, failed_document
@@ -48,9 +49,9 @@ class Deck:
         demux: RtpDemux,
         library: Library,
         writers: WriterPool,
-        clock: Clock,
+        clock: Callable[[], Clock],
         now: Callable[[], float],
-        before_end: Callable[[Tap], Awaitable[None]],
+        after_end: Callable[[Tap], Coroutine[Any, Any, None]],
         on_ended: Callable[[TapStatus], None],
     ) -> None:
         self._rendezvous = rendezvous
@@ -59,7 +60,7 @@ class Deck:
         self._writers = writers
         self._clock = clock
         self._now = now
-        self._before_end = before_end
+        self._after_end = after_end
         self._on_ended = on_ended
         self._counters = CounterLog()
         self._streams: dict[str, TapStream] = {}
@@ -113,8 +114,9 @@ class Deck:
     def status(self, tap: Tap) -> TapStatus:
         """Describe a tap as it is now."""
         stream = self._streams.get(tap.control_id)
-        tracks = [] if stream is None else stream.tracks
-        return describe_tap(tap, tracks, self._clock)
+        if stream is None:
+            return describe_tap(tap, [], self._clock())
+        return describe_tap(tap, stream.tracks, stream.clock)
 
     async def settle(self, timeout: float) -> None:
         """Wait until every tap whose end is due has been finished."""
@@ -144,7 +146,7 @@ class Deck:
     def _begin(self, tap: Tap) -> None:
         stream = TapStream(
             tap,
-            clock=self._clock,
+            clock=self._clock(),
             new_recording_id=self._library.new_id,
             sinks=self._sinks,
         )
@@ -174,24 +176,31 @@ class Deck:
 
     async def _finish_stream(self, stream: TapStream) -> None:
         tap = stream.tap
+        # The platform is told meanwhile: a file never waits for it.
+        telling = asyncio.create_task(self._after_end(tap), name="after end")
         try:
-            async with asyncio.timeout(FINISH_TIMEOUT_S):
-                await self._before_end(tap)
-                await stream.close(self._now())
-                await self._leave_documents(stream)
-        except Exception:
-            stream.log.exception("this tap could not be finished")
-            await stream.abandon()
+            await self._close_stream(stream)
+            await self._leave_documents(stream)
+        finally:
+            await asyncio.gather(telling, return_exceptions=True)
         self._counters.observe(tap.control_id, tap.session.drops)
         self._counters.forget(tap.control_id)
-        status = describe_tap(tap, stream.tracks, self._clock)
+        status = describe_tap(tap, stream.tracks, stream.clock)
         self.recent.append(status)
         self._on_ended(status)
         stream.log.info("%s (%s)", tap.state.value, tap.end_reason or "error")
 
+    async def _close_stream(self, stream: TapStream) -> None:
+        try:
+            async with asyncio.timeout(FINISH_TIMEOUT_S):
+                await stream.close(self._now())
+        except Exception as error:
+            stream.log.exception("this tap could not be finished")
+            await stream.abandon(error)
+
     async def _leave_documents(self, stream: TapStream) -> None:
         """Publish what no recorder did."""
-        tap, clock = stream.tap, self._clock
+        tap, clock = stream.tap, stream.clock
         documents = [
             failed_document(tap, track, track.error, clock)
             for track in stream.tracks
@@ -202,4 +211,9 @@ class Deck:
             documents.append(empty_document(tap, new_id, clock))
         for document in documents:
             stream.log.warning("%s: %s", document.state.value, document.verdict.reason)
-            await asyncio.to_thread(self._library.publish, document, has_audio=False)
+            try:
+                await asyncio.to_thread(
+                    self._library.publish, document, has_audio=False
+                )
+            except OSError as error:
+                stream.log.error("its document could not be kept: %s", error)

@@ -34,7 +34,7 @@ from server.log import TapLog
 from server.sinks.base import AudioSink, StreamSummary
 from server.sinks.runner import SinkRunner
 from server.taps.tap import EndReason, Tap
-from server.taps.verdict import TrackEvidence, Verdict, verdict_with_audio
+from server.taps.verdict import TrackEvidence, TrackVerdict, verdict_with_audio
 
 log = logging.getLogger(__name__)
 
@@ -104,12 +104,12 @@ class Track:
         if self._decoding is not None:
             await self._decoding
 
-    async def abandon(self) -> None:
+    async def abandon(self, error: Exception | None = None) -> None:
         """Stop at once."""
         if self._decoding is not None:
             self._decoding.cancel()
             await asyncio.gather(self._decoding, return_exceptions=True)
-        await asyncio.gather(*(each.abandon() for each in self._runners))
+        await asyncio.gather(*(each.abandon(error) for each in self._runners))
 
     def _handle_run(self, run: Run) -> None:
         self.length = max(self.length, run.start + run.length)
@@ -200,7 +200,7 @@ class TapStream:
             call_id=tap.call_id,
             direction=tap.direction.value,
         )
-        self._clock = clock
+        self.clock = clock
         self._new_recording_id = new_recording_id
         self._sinks = sinks
 
@@ -222,21 +222,23 @@ class TapStream:
         """Pass on the rest and finish every sink."""
         tap = self.tap
         ended_at = now if tap.ended_at is None else tap.ended_at
-        is_span_known = tap.end_reason not in (EndReason.IDLE, EndReason.BYE)
-        tap.session.finish(ended_at, pad=is_span_known)
+        tap.session.finish(ended_at, pad=True)
         self.pump(now)
         await asyncio.gather(
             *(self._close_track(track, ended_at) for track in self.tracks)
         )
 
-    async def abandon(self) -> None:
-        """Stop at once, leaving unfinished what is unfinished."""
-        await asyncio.gather(*(track.abandon() for track in self.tracks))
+    async def abandon(self, error: Exception | None = None) -> None:
+        """Stop at once, because of `error` if there was one.
+
+        What is unfinished is left so.
+        """
+        await asyncio.gather(*(track.abandon(error) for track in self.tracks))
 
     def _begin(self, track: int) -> Track:
         tap = self.tap
         audio_format = tap.session.track_format(track)
-        started_at = self._clock.at(tap.session.track_started_at(track))
+        started_at = self.clock.at(tap.session.track_started_at(track))
         info = StreamInfo(
             recording_id=self._new_recording_id(started_at),
             control_id=tap.control_id,
@@ -267,7 +269,7 @@ class TapStream:
             verdict.reason,
         )
 
-    def _judge(self, track: Track) -> Verdict:
+    def _judge(self, track: Track) -> TrackVerdict:
         tap = self.tap
         evidence = TrackEvidence(
             sample_rate=track.info.sample_rate,
@@ -280,13 +282,13 @@ class TapStream:
         return verdict_with_audio(evidence, reason, tap.origin, tap.end_detail)
 
     def _summarise(
-        self, track: Track, verdict: Verdict, ended_at: float
+        self, track: Track, verdict: TrackVerdict, ended_at: float
     ) -> StreamSummary:
         tap = self.tap
         return StreamSummary(
             length=track.length,
-            ended_at=self._clock.at(ended_at),
-            outcome=verdict.outcome.value,
+            ended_at=self.clock.at(ended_at),
+            outcome=verdict.outcome,
             is_complete=verdict.is_complete,
             reason=verdict.reason,
             end_reason=(tap.end_reason or EndReason.ERROR).value,

@@ -15,9 +15,11 @@ from relay_client import (
     Call,
     CallEndedError,
     CallState,
+    ConnectionState,
     RelayClient,
     RelayError,
     RelayEvent,
+    StateChange,
     TapAction,
     TapDevice,
     TapEvent,
@@ -45,6 +47,37 @@ CONNECT_TIMEOUT_S = 60
 """Seconds that the onward number rings."""
 
 
+RECONCILE_S = 10.0
+"""After an absence, for the platform to tell what happened meanwhile."""
+
+
+SERVING_STATES = frozenset({ConnectionState.READY, ConnectionState.DRAINING})
+
+
+class Absence:
+    """When RELAY was last away, and what is therefore told late."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._until: float | None = None
+        self._was_here = False
+
+    def note(self, now: float, *, is_here: bool) -> None:
+        """Note that RELAY is here or away from now on."""
+        self._was_here |= is_here
+        if is_here:
+            self._until = now if self._until is None else self._until
+        elif self._was_here and (self._since is None or self._until is not None):
+            self._since, self._until = now, None
+
+    def before(self, now: float) -> float | None:
+        """Return since when RELAY was away, if what is told now may be old."""
+        if self._since is None:
+            return None
+        is_recent = self._until is None or now - self._until <= RECONCILE_S
+        return self._since if is_recent else None
+
+
 class Tapper:
     """Every tap that this server asked the platform for."""
 
@@ -67,11 +100,22 @@ class Tapper:
         self._actions: dict[str, TapAction] = {}
         self._stopping: dict[str, EndReason] = {}
         """Why we asked for the stop of a tap, by control id."""
+        self._stopped_at: dict[str, float] = {}
+        """When the platform agreed to stop a tap, by control id."""
+        self._away = Absence()
         client.on_call(self.handle_call)
+        client.on_state(self._state_changed)
 
     async def handle_call(self, call: Call, transport: str | None = None) -> None:
         """Answer an inbound call, tap it, and connect it onward if so configured."""
         log.info("call %s: %s calls %s", call.call_id, call.from_number, call.to_number)
+        if self._rendezvous.is_closed or self._rendezvous.is_full:
+            # Somebody else may have room; answered here it would go unrecorded.
+            log.error(
+                "call %s is passed on: there is no room for its tap", call.call_id
+            )
+            await call.pass_()
+            return
         try:
             await call.answer()
             await call.wait_for_answered(timeout=ANSWER_TIMEOUT_S)
@@ -97,7 +141,11 @@ class Tapper:
             TapRefusedError: There is no room here.
         """
         call = self._client.attach(call_id, node_id)
-        return await self.tap_call(call, TapOrigin.API, direction, transport)
+        try:
+            return await self.tap_call(call, TapOrigin.API, direction, transport)
+        except BaseException:
+            self._client.detach(call)
+            raise
 
     async def tap_call(
         self,
@@ -123,16 +171,33 @@ class Tapper:
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 await action.stop()
+                self._stopped_at[tap.control_id] = self._now()
                 await action.wait()
         except (RelayError, TimeoutError) as error:
             log.warning(
                 "tap %s: the platform did not stop it: %s", tap.control_id, error
             )
 
+    async def stop_all(self, reason: EndReason) -> None:
+        """Take no further calls, and stop every tap."""
+        taps = self._rendezvous.taps.values()
+        await asyncio.gather(
+            self._leave_contexts(), *(self.stop(tap, reason) for tap in taps)
+        )
+
+    async def _leave_contexts(self) -> None:
+        try:
+            await self._client.unreceive(self._client.contexts)
+        except RelayError as error:
+            log.warning("calls of our contexts still come: %s", error)
+
     def forget(self, tap: Tap) -> None:
         """Drop what is kept of a tap that is over."""
-        self._actions.pop(tap.control_id, None)
+        action = self._actions.pop(tap.control_id, None)
         self._stopping.pop(tap.control_id, None)
+        self._stopped_at.pop(tap.control_id, None)
+        if action is not None and tap.origin is TapOrigin.API:
+            self._client.detach(action.call)
 
     def is_stopping(self, tap: Tap) -> bool:
         """Return whether the platform has been asked to stop a tap."""
@@ -176,7 +241,10 @@ class Tapper:
                 raise CallEndedError(call.call_id)
         except RelayError as error:
             tap.control_ended(EndReason.REFUSED, self._now(), str(error))
-            tap.end(EndReason.REFUSED, self._now(), str(error))
+            raise
+        except BaseException:
+            # The client stops the tap if the platform starts it after all.
+            tap.control_ended(EndReason.REFUSED, self._now(), "nobody waited for it")
             raise
         self._accepted(tap, call, action)
         return tap
@@ -206,7 +274,20 @@ class Tapper:
 
     def _call_changed(self, tap: Tap, call: Call) -> None:
         if call.state is CallState.ENDED:
-            tap.control_ended(EndReason.HANGUP, self._now())
+            self._control_ended(tap, EndReason.HANGUP)
+
+    def _state_changed(self, change: StateChange) -> None:
+        self._away.note(self._now(), is_here=change.state in SERVING_STATES)
+
+    def _control_ended(self, tap: Tap, reason: EndReason, detail: str = "") -> None:
+        now = self._now()
+        last = tap.session.last_media_at
+        ended_at = self._stopped_at.get(tap.control_id, now)
+        away_since = self._away.before(now)
+        if away_since is not None:
+            # Told late: it ended after its last audio, while nobody could tell us.
+            ended_at = min(ended_at, max(away_since, last or 0.0))
+        tap.control_ended(reason, now, detail, ended_at=ended_at)
 
     def _completed(self, tap: Tap, call: Call) -> None:
         detail = ""
@@ -218,7 +299,7 @@ class Tapper:
             reason = EndReason.FINISHED
             if not tap.is_confirmed and tap.session.last_media_at is None:
                 detail = "before it had begun, as if it could not reach this server"
-        tap.control_ended(reason, self._now(), detail)
+        self._control_ended(tap, reason, detail)
 
     async def _connect_onward(self, call: Call, to: str) -> None:
         caller = self._settings.connect_from or call.to_number

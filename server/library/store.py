@@ -138,7 +138,9 @@ class Library:
         except FileExistsError:
             raise RecordingExists(recording.id) from None
         sync(document.parent)
-        partial.unlink(missing_ok=True)
+        if has_audio:
+            # Without a place in the library, what was written stays where it is.
+            partial.unlink(missing_ok=True)
         draft.unlink(missing_ok=True)
         kept = _parse(data)
         self._index.add(kept)

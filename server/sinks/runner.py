@@ -71,9 +71,10 @@ class SinkRunner:
         if self._task is not None:
             await self._task
 
-    async def abandon(self) -> None:
-        """Stop at once, leaving the sink unfinished."""
-        if self._task is not None:
+    async def abandon(self, error: Exception | None = None) -> None:
+        """Stop at once, leaving the sink unfinished because of `error`, if any."""
+        if self._task is not None and not self._task.done():
+            self.error = error
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 

@@ -140,6 +140,11 @@ class MediaSession(Protocol):
         ...
 
     @property
+    def ended_at(self) -> float | None:
+        """When the media said that it is over."""
+        ...
+
+    @property
     def track_count(self) -> int:
         """How many tracks have begun."""
         ...
@@ -181,10 +186,13 @@ class TapLimits:
     """From the platform's 200 to `tapping` or the first audio."""
     stall: float = 2.0
     """Without audio before a tap counts as stalled."""
-    drain: float = 2.0
-    """After the end, for audio that is still under way."""
+    drain: float = 10.0
+    """After control told the end, for audio that is still under way, at most."""
     quiet: float = 0.5
-    """Without audio after the end before the drain is cut short."""
+    """Without RTP after control told the end before nothing more is expected."""
+    quiet_ws: float = 2.0
+    """The same over WebSocket, which normally ends with a close; also where there
+    has been no audio yet."""
     grace: float = 2.0
     """After the sender closed its stream, for it to come back."""
     idle: float = 60.0
@@ -224,6 +232,8 @@ class Tap:
     end_detail: str = ""
     ended_at: float | None = None
     """When it ended; audio and silence count up to here."""
+    told_at: float | None = None
+    """When control said so, which may be later."""
     finish_at: float | None = None
 
     @property
@@ -248,10 +258,26 @@ class Tap:
         """Note that a WebSocket of this tap is gone."""
         self.connections -= 1
         if self.connections == 0:
-            self._media_over(EndReason.CLOSED, now, detail)
+            self._media_over(
+                EndReason.CLOSED, self._last_sign(now, detail), now, detail
+            )
 
-    def control_ended(self, reason: EndReason, now: float, detail: str = "") -> None:
-        """Note that control says it is over."""
+    def control_ended(
+        self,
+        reason: EndReason,
+        now: float,
+        detail: str = "",
+        *,
+        ended_at: float | None = None,
+    ) -> None:
+        """Note that control says it is over.
+
+        Args:
+            reason: Why.
+            now: When it was told.
+            detail: More about why.
+            ended_at: When it ended, if that was told late.
+        """
         self.is_control_over = True
         if self.is_over:
             # It ended for another reason; this only answers our own stop after it.
@@ -263,13 +289,16 @@ class Tap:
             return
         media_is_over = self.end_reason is not None
         self.end_reason, self.end_detail = reason, detail
-        self.ended_at = now if self.ended_at is None else self.ended_at
+        if self.ended_at is None:
+            self.ended_at = now if ended_at is None else ended_at
+        self.told_at = now
         self.finish_at = now if media_is_over else now + self.limits.drain
 
     def end(self, reason: EndReason, now: float, detail: str = "") -> None:
-        """End it now, whatever may still be under way."""
-        if self.end_reason is None or self.end_reason.is_from_media:
-            self.end_reason, self.end_detail = reason, detail
+        """End it now; what control already ended is left to drain."""
+        if self.told_at is not None:
+            return
+        self.end_reason, self.end_detail = reason, detail
         self.ended_at = now if self.ended_at is None else self.ended_at
         self.finish_at = now
 
@@ -286,7 +315,8 @@ class Tap:
             self._move(TapInput.QUIET)
         if self.session.ended is not None and self.end_reason is None:
             reason = EndReason.BYE if self.session.ended == "bye" else EndReason.CLOSED
-            self._media_over(reason, last if last is not None else now)
+            said_at = self.session.ended_at
+            self._media_over(reason, now if said_at is None else said_at, now)
         self._check_deadlines(now, last)
 
     def is_due(self, now: float) -> bool:
@@ -295,14 +325,14 @@ class Tap:
             return False
         if now >= self.finish_at:
             return True
+        if self.told_at is None:
+            return False
         last = self.session.last_media_at
-        return (
-            self.is_control_over
-            and self.transport is Transport.RTP
-            and last is not None
-            and self.ended_at is not None
-            and now - max(last, self.ended_at) >= self.limits.quiet
-        )
+        if last is None or self.transport is Transport.WS:
+            quiet = self.limits.quiet_ws
+        else:
+            quiet = self.limits.quiet
+        return now - max(self.told_at, last or 0.0) >= quiet
 
     def close(self) -> None:
         """Let the end happen."""
@@ -312,14 +342,27 @@ class Tap:
     def _move(self, what: TapInput) -> None:
         self.state = TRANSITIONS[self.state].get(what, self.state)
 
-    def _media_over(self, reason: EndReason, now: float, detail: str = "") -> None:
+    def _last_sign(self, now: float, detail: str) -> float:
+        """Return when a WebSocket ended that was found to be gone.
+
+        A peer that vanishes is noticed late, and what it did not send is no silence.
+        """
+        last = self.session.last_media_at
+        is_clean = not detail
+        if is_clean or last is None or now - last <= self.limits.stall:
+            return now
+        return last
+
+    def _media_over(
+        self, reason: EndReason, ended_at: float, now: float, detail: str = ""
+    ) -> None:
         if self.end_reason is not None:
             # After the sender's word alone, control may still say why.
             if self.is_control_over:
                 self.finish_at = now
             return
         self.end_reason, self.end_detail = reason, detail
-        self.ended_at = now
+        self.ended_at = ended_at
         self.finish_at = now + self.limits.grace
 
     def _take_back_media_end(self) -> None:

@@ -79,6 +79,16 @@ async def test_more_calls_than_allowed_are_dropped() -> None:
             await client.dial([[PHONE]])
 
 
+async def test_a_call_that_was_named_can_be_forgotten_again() -> None:
+    async with connected() as (server, client):
+        client.detach(client.attach("c-1", "n-1"))
+        assert not client.calls
+        await acked(server, server.incoming("c-2"))
+        # One that the platform gave us stays until the platform ends it.
+        client.detach(client.attach("c-2", "n-1"))
+        assert list(client.calls) == ["c-2"]
+
+
 async def test_commands_send_what_the_official_client_sends() -> None:
     async with connected() as (server, client):
         call = client.attach("c-1", "n-1")

@@ -21,7 +21,14 @@ from server.taps.tap import (
 )
 
 LIMITS = TapLimits(
-    sign=10, stall=2, drain=2, quiet=0.5, grace=3, idle=60, forgotten=1000
+    sign=10,
+    stall=2,
+    drain=10,
+    quiet=0.5,
+    quiet_ws=2,
+    grace=3,
+    idle=60,
+    forgotten=1000,
 )
 
 
@@ -32,6 +39,7 @@ class SilentSession:
     drops: Counter[str] = field(default_factory=Counter)
     last_media_at: float | None = None
     ended: str | None = None
+    ended_at: float | None = None
     track_count: int = 0
 
     def heard(self, now: float) -> None:
@@ -229,10 +237,10 @@ def test_one_of_two_connections_gone_ends_nothing() -> None:
 def test_bye_ends_it_unless_the_source_goes_on() -> None:
     tap, session = a_tap(Transport.RTP, TapOrigin.FOREIGN)
     session.heard(1.0)
-    session.ended = "bye"
+    session.ended, session.ended_at = "bye", 1.1
     tap.observe(1.2)
     assert reason(tap) is EndReason.BYE
-    assert tap.ended_at == 1.0
+    assert tap.ended_at == 1.1
     session.ended = None
     session.heard(1.4)
     tap.observe(1.5)
@@ -299,13 +307,54 @@ def test_nothing_is_checked_once_an_end_is_due() -> None:
     assert reason(tap) is EndReason.ERROR
 
 
-def test_ending_now_keeps_an_earlier_reason_of_control() -> None:
-    tap, _ = a_tap()
+def test_ending_now_cuts_no_drain_short_that_control_began() -> None:
+    tap, session = a_tap()
+    session.heard(1.0)
     tap.control_ended(EndReason.STOPPED, 1.0)
     tap.end(EndReason.SHUTDOWN, 1.5)
     assert reason(tap) is EndReason.STOPPED
     assert tap.ended_at == 1.0
-    assert tap.is_due(1.5)
+    assert not tap.is_due(1.5)
+    session.heard(2.0)
+    assert not tap.is_due(3.9)
+    assert tap.is_due(4.0)
+
+
+def test_a_drain_has_an_end_though_audio_goes_on() -> None:
+    tap, session = a_tap(Transport.RTP)
+    tap.control_ended(EndReason.STOPPED, 1.0)
+    session.heard(10.9)
+    assert not tap.is_due(10.9)
+    assert tap.is_due(11.0)
+
+
+def test_an_end_that_is_told_late_counts_from_when_it_was() -> None:
+    tap, session = a_tap(Transport.RTP)
+    session.heard(1.0)
+    tap.control_ended(EndReason.HANGUP, 9.0, ended_at=1.2)
+    assert tap.ended_at == 1.2
+    assert not tap.is_due(9.4)
+    assert tap.is_due(9.5)
+
+
+def test_a_peer_that_vanished_sent_no_silence() -> None:
+    tap, session = a_tap()
+    session.heard(10.0)
+    tap.connected()
+    tap.disconnected(70.0, "WebSocket close code 1006")
+    assert tap.ended_at == 10.0
+    assert tap.finish_at == 73.0
+
+
+@pytest.mark.parametrize(("heard", "detail"), [(10.0, ""), (69.0, "WebSocket 1006")])
+def test_a_peer_that_says_so_or_was_just_heard_ends_when_it_closes(
+    heard: float, detail: str
+) -> None:
+    tap, session = a_tap()
+    session.heard(heard)
+    tap.connected()
+    tap.disconnected(70.0, detail)
+    assert tap.ended_at == 70.0
 
 
 def test_ending_now_replaces_an_end_that_media_told() -> None:
