@@ -275,8 +275,10 @@ class Call:
         try:
             result = await self._start_tap(action, tap, device, kwargs)
         except BaseException as error:
-            self._tap_not_started(action, error)
-            raise
+            if not _is_started_without_reply(action, error):
+                self._tap_not_started(action, error)
+                raise
+            result = {}
         action.accepted(result)
         return action
 
@@ -375,6 +377,12 @@ class Call:
         params = self._params({"call_state": "ended", "end_reason": reason})
         payload: JsonObject = {"event_type": EVENT_CALL_STATE, "params": params}
         self.receive(CallStateEvent.from_payload(payload))
+
+
+def _is_started_without_reply(action: TapAction, error: BaseException) -> bool:
+    """Tell whether only the reply got lost: an event has said that the tap is live."""
+    is_lost = isinstance(error, RequestTimeoutError | ConnectionLostError)
+    return is_lost and action.started.done()
 
 
 def _is_ended(event: RelayEvent) -> bool:

@@ -75,7 +75,7 @@ async def carry_out(command: Command, handlers: dict[str, Handler]) -> None:
     if verb in faults.close_on:
         connection.cut()
         return
-    if faults.reply_delay:
+    if not faults.event_before_reply:
         await asyncio.sleep(faults.reply_delay)
     try:
         _refuse_on_purpose(call, verb, faults)
@@ -100,8 +100,10 @@ async def _answer(
     if faults.nested_result:
         result = {"result": result}
     is_early = faults.event_before_reply
-    if is_early and outcome.after is not None:
-        await outcome.after()
+    if is_early:
+        if outcome.after is not None:
+            await outcome.after()
+        await asyncio.sleep(faults.reply_delay)
     if not is_silent:
         command.connection.reply(command.request, result)
     if not is_early and outcome.after is not None:

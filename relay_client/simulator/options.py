@@ -139,6 +139,8 @@ class FaultOptions:
     close_on: tuple[str, ...] = ()
     """Verbs that are met by closing the connection instead of carrying them out."""
     reply_delay: Seconds = 0.0
+    """Before a command is carried out; with `event_before_reply`, between its events
+    and its reply."""
     nested_result: bool = False
     """Results wrapped as in the previous generation: `result.result.code`."""
     event_before_reply: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import socket
@@ -108,7 +109,8 @@ async def served(
                 process.kill()
                 await process.wait()
             await reading
-            print(found.log)  # shown by pytest if the test fails
+            # Shown by pytest if the test fails.
+            logging.getLogger(__name__).warning("the server's log:\n%s", found.log)
 
 
 async def _read(process: Process, lines: list[str]) -> None:

@@ -127,6 +127,15 @@ async def test_the_end_of_the_call_ends_the_tap_without_events_of_its_own() -> N
         assert action.state is TapState.FINISHED
 
 
+async def test_a_tap_is_live_though_only_its_reply_got_lost() -> None:
+    async with stage() as set_up:
+        call = await set_up.call(drop_reply_on=("tap",))
+        action = await set_up.tap(call)
+        assert (action.state, action.error) == (TapState.TAPPING, None)
+        await call.hangup()
+        await action.wait(5)
+
+
 async def test_a_tap_over_before_it_was_accepted_has_failed() -> None:
     async with stage() as set_up:
         call = await set_up.call(finished_before_reply=True)
