@@ -11,6 +11,7 @@ from server.audio import (
     AudioBlock,
     Digit,
     Gap,
+    Outcome,
     PacketCounts,
     SourceChange,
     StreamInfo,
@@ -24,8 +25,7 @@ class StreamSummary:
     length: int
     """Samples from position 0 to the end, with audio or without."""
     ended_at: datetime
-    outcome: str
-    """`complete`, `partial`, `silent`, `missing` or `failed`."""
+    outcome: Outcome
     is_complete: bool
     reason: str
     """The verdict in a sentence or two."""

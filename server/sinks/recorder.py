@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from server.audio import AudioBlock, Gap, Outcome, StreamInfo
+from server.audio import AudioBlock, Gap, StreamInfo
 from server.library.recording import (
     Packets,
     Recording,
@@ -104,7 +104,7 @@ def describe(info: StreamInfo, summary: StreamSummary) -> Recording:
         ended_at=summary.ended_at,
         duration_s=round(summary.length / rate, 6),
         samples=summary.length,
-        state=Outcome(summary.outcome),
+        state=summary.outcome,
         verdict=Verdict(summary.is_complete, summary.reason),
         end_reason=summary.end_reason,
         from_number=info.from_number,

@@ -38,7 +38,7 @@ class TapStatus:
     direction: str
     transport: str
     origin: str
-    """Who wanted this tap, such as `inbound` or `api`."""
+    """Who asked for it: `relay`, `api`, `static` or `foreign`."""
     state: str
     """`waiting`, `receiving`, `stalled`, `finished` or `failed`."""
     from_number: str = ""

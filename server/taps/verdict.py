@@ -24,12 +24,14 @@ class TrackEvidence:
     missing: dict[GapCause, int]
     """Samples without audio, by cause."""
     lost_packets: int
+    undecodable_packets: int = 0
+    """Came, and could not be turned into sound."""
     peak: int
     """Largest absolute sample."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class TrackVerdict:
     """What became of a track."""
 
     outcome: Outcome
@@ -61,26 +63,45 @@ _UNCERTAIN = frozenset({EndReason.SHUTDOWN, EndReason.ERROR})
 
 def verdict_with_audio(
     evidence: TrackEvidence, reason: EndReason, origin: TapOrigin, detail: str = ""
-) -> Verdict:
+) -> TrackVerdict:
     """Judge a track that has audio."""
     ending = _sentence(reason, detail)
     losses = _losses(evidence)
     if losses:
-        return Verdict(Outcome.PARTIAL, f"{ending} {losses}")
+        return TrackVerdict(Outcome.PARTIAL, f"{ending} {losses}")
     if evidence.peak <= SILENCE_PEAK:
-        return Verdict(Outcome.SILENT, f"{ending} There was no sound in the audio.")
+        return TrackVerdict(
+            Outcome.SILENT, f"{ending} There was no sound in the audio."
+        )
     if reason in _UNCERTAIN or (reason is EndReason.IDLE and origin.is_controlled):
-        return Verdict(Outcome.PARTIAL, f"{ending} Later audio is not in the file.")
-    return Verdict(Outcome.COMPLETE, f"{ending} Nothing was lost.")
+        return TrackVerdict(
+            Outcome.PARTIAL, f"{ending} Later audio is not in the file."
+        )
+    return TrackVerdict(Outcome.COMPLETE, f"{ending} Nothing was lost.")
 
 
-def verdict_without_audio(reason: EndReason, detail: str = "") -> Verdict:
-    """Judge a tap of which no audio ever came."""
+def verdict_without_audio(
+    reason: EndReason, detail: str = "", unsupported: str = ""
+) -> TrackVerdict:
+    """Judge a tap of which no audio ever came.
+
+    Args:
+        reason: Why it ended.
+        detail: More about that, if there is more.
+        unsupported: The format that the sender announced and we cannot decode.
+    """
     if reason is EndReason.REFUSED:
-        return Verdict(Outcome.FAILED, _sentence(reason, detail))
+        return TrackVerdict(Outcome.FAILED, _sentence(reason, detail))
+    if unsupported:
+        return TrackVerdict(Outcome.FAILED, unsupported_sentence(unsupported))
     if reason is EndReason.NO_AUDIO:
-        return Verdict(Outcome.MISSING, _sentence(reason, detail))
-    return Verdict(Outcome.MISSING, f"{_sentence(reason, detail)} No audio came.")
+        return TrackVerdict(Outcome.MISSING, _sentence(reason, detail))
+    return TrackVerdict(Outcome.MISSING, f"{_sentence(reason, detail)} No audio came.")
+
+
+def unsupported_sentence(stated: str) -> str:
+    """Return what is wrong with a sender of a format that we cannot decode."""
+    return f"The sender sends {stated}, which cannot be decoded."
 
 
 def _sentence(reason: EndReason, detail: str) -> str:
@@ -93,10 +114,15 @@ def _losses(evidence: TrackEvidence) -> str:
     lost = evidence.missing.get(GapCause.LOST, 0) / evidence.sample_rate
     dropped = evidence.missing.get(GapCause.DROPPED, 0) / evidence.sample_rate
     if evidence.lost_packets or lost:
-        packets = "packet" if evidence.lost_packets == 1 else "packets"
-        parts.append(
-            f"{evidence.lost_packets} {packets} ({lost:.2f} s) lost on the way."
-        )
+        packets = _packets(evidence.lost_packets)
+        parts.append(f"{packets} ({lost:.2f} s) lost on the way.")
+    if evidence.undecodable_packets:
+        packets = _packets(evidence.undecodable_packets)
+        parts.append(f"{packets} could not be decoded.")
     if dropped:
         parts.append(f"{dropped:.2f} s arrived and could not be kept.")
     return " ".join(parts)
+
+
+def _packets(count: int) -> str:
+    return f"{count} packet" if count == 1 else f"{count} packets"

@@ -36,7 +36,8 @@ async def test_a_recording_appears_finished_and_as_long_as_its_track(
     await recorder.write(AudioBlock(800, np.full((800, 1), 5, dtype=np.int16)))
     assert library.get(recording_id) is None
     gaps = (Gap(0, 800, GapCause.LOST), Gap(1600, 400, GapCause.SILENCE))
-    await recorder.close(replace(SUMMARY, length=2000, gaps=gaps, outcome="partial"))
+    summary = replace(SUMMARY, length=2000, gaps=gaps, outcome=Outcome.PARTIAL)
+    await recorder.close(summary)
 
     await writers.close()
     recording = library.get(recording_id)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from server.audio import AudioBlock, Codec, PacketCounts, StreamInfo
+from server.audio import AudioBlock, Codec, Outcome, PacketCounts, StreamInfo
 from server.sinks.base import StreamSummary
 from server.sinks.runner import SinkRunner
 
@@ -27,7 +27,7 @@ INFO = StreamInfo(
 SUMMARY = StreamSummary(
     length=0,
     ended_at=datetime(2026, 1, 1, tzinfo=UTC),
-    outcome="complete",
+    outcome=Outcome.COMPLETE,
     is_complete=True,
     reason="",
     end_reason="stopped",

@@ -14,13 +14,19 @@ from server.taps.verdict import (
 
 
 def evidence(
-    *, lost: int = 0, packets: int = 0, dropped: int = 0, peak: int = 9000
+    *,
+    lost: int = 0,
+    packets: int = 0,
+    undecodable: int = 0,
+    dropped: int = 0,
+    peak: int = 9000,
 ) -> TrackEvidence:
     return TrackEvidence(
         sample_rate=8000,
         samples=80_000,
         missing={GapCause.LOST: lost, GapCause.DROPPED: dropped},
         lost_packets=packets,
+        undecodable_packets=undecodable,
         peak=peak,
     )
 
@@ -86,3 +92,23 @@ def test_no_audio_is_missing() -> None:
     assert verdict_without_audio(EndReason.NO_AUDIO).outcome is Outcome.MISSING
     verdict = verdict_without_audio(EndReason.HANGUP)
     assert verdict.reason == "The call ended. No audio came."
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 packet"), (3, "3 packets")])
+def test_what_could_not_be_decoded_is_missing_too(count: int, words: str) -> None:
+    verdict = verdict_with_audio(
+        evidence(undecodable=count), EndReason.HANGUP, TapOrigin.RELAY
+    )
+    assert verdict.outcome is Outcome.PARTIAL
+    assert verdict.reason == f"The call ended. {words} could not be decoded."
+
+
+def test_a_format_that_cannot_be_decoded_is_the_reason_for_no_audio() -> None:
+    verdict = verdict_without_audio(EndReason.CLOSED, unsupported="audio/g729")
+    assert verdict.outcome is Outcome.FAILED
+    assert verdict.reason == "The sender sends audio/g729, which cannot be decoded."
+
+
+def test_a_refusal_counts_more_than_what_the_sender_announced() -> None:
+    verdict = verdict_without_audio(EndReason.REFUSED, unsupported="audio/g729")
+    assert verdict.reason == "The platform refused the tap."
