@@ -6,13 +6,17 @@ A tap with audio leaves one document for each track, written by its recorder.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from server.audio import Outcome, PacketCounts
 from server.library.recording import Recording, Verdict
+from server.sinks.base import StreamSummary
+from server.sinks.recorder import describe
 from server.streams import Clock, Track
+from server.taps.media_facts import media_facts
 from server.taps.status import TapStatus
 from server.taps.tap import EndReason, Tap
-from server.taps.verdict import verdict_without_audio
+from server.taps.verdict import unsupported_sentence, verdict_without_audio
 
 
 def describe_tap(tap: Tap, tracks: Sequence[Track], clock: Clock) -> TapStatus:
@@ -21,9 +25,10 @@ def describe_tap(tap: Tap, tracks: Sequence[Track], clock: Clock) -> TapStatus:
     has_audio = session.track_count > 0
     audio_format = session.track_format(0) if has_audio else None
     first = tracks[0] if tracks else None
+    facts = media_facts(tap)
     return TapStatus(
         control_id=tap.control_id,
-        call_id=tap.call_id,
+        call_id=facts.call_id,
         node_id=tap.node_id,
         direction=tap.direction.value,
         transport=tap.transport.value,
@@ -39,34 +44,33 @@ def describe_tap(tap: Tap, tracks: Sequence[Track], clock: Clock) -> TapStatus:
         packets=session.counts(0) if has_audio else PacketCounts(),
         drops=tuple(sorted(session.drops.items())),
         recording_ids=tuple(track.info.recording_id for track in tracks),
-        reason=tap.end_detail or (tap.end_reason.value if tap.end_reason else ""),
+        reason=_reason(tap, facts.unsupported),
+        custom_parameters=facts.custom_parameters,
     )
 
 
 def empty_document(tap: Tap, recording_id: str, clock: Clock) -> Recording:
     """Return the document of a tap of which no audio ever came."""
-    verdict = verdict_without_audio(tap.end_reason or EndReason.ERROR, tap.end_detail)
+    facts = media_facts(tap)
+    reason = tap.end_reason or EndReason.ERROR
+    verdict = verdict_without_audio(reason, tap.end_detail, facts.unsupported)
     return Recording(
         id=recording_id,
-        call_id=tap.call_id,
+        call_id=facts.call_id,
         node_id=tap.node_id,
         control_id=tap.control_id,
         direction=tap.direction.value,
         transport=tap.transport.value,
         origin=tap.origin.value,
-        codec="",
-        sample_rate=0,
-        channels=0,
         started_at=clock.at(tap.created_at),
         ended_at=None if tap.ended_at is None else clock.at(tap.ended_at),
-        duration_s=0.0,
-        samples=0,
         has_audio=False,
         state=verdict.outcome,
         verdict=Verdict(False, verdict.reason),
-        end_reason=(tap.end_reason or EndReason.ERROR).value,
+        end_reason=reason.value,
         from_number=tap.from_number,
         to_number=tap.to_number,
+        custom_parameters=facts.custom_parameters,
     )
 
 
@@ -74,27 +78,23 @@ def failed_document(
     tap: Tap, track: Track, error: Exception, clock: Clock
 ) -> Recording:
     """Return the document of a track whose recorder broke."""
-    info = track.info
-    return Recording(
-        id=info.recording_id,
-        call_id=info.call_id,
-        node_id=info.node_id,
-        control_id=info.control_id,
-        direction=info.direction,
-        transport=info.transport,
-        origin=tap.origin.value,
-        track=info.track,
-        codec=info.codec.value,
-        sample_rate=0,
-        channels=0,
-        started_at=clock.at(tap.session.track_started_at(info.track)),
-        ended_at=None if tap.ended_at is None else clock.at(tap.ended_at),
-        duration_s=0.0,
-        samples=0,
-        has_audio=False,
-        state=Outcome.FAILED,
-        verdict=Verdict(False, f"The recording could not be written: {error}."),
+    ended_at = tap.created_at if tap.ended_at is None else tap.ended_at
+    summary = StreamSummary(
+        length=0,
+        ended_at=clock.at(ended_at),
+        outcome=Outcome.FAILED,
+        is_complete=False,
+        reason=f"The recording could not be written: {error}.",
         end_reason=EndReason.ERROR.value,
-        from_number=info.from_number,
-        to_number=info.to_number,
+        origin=tap.origin.value,
+        counts=tap.session.counts(track.info.track),
+        undecodable=track.undecodable,
+        custom_parameters=media_facts(tap).custom_parameters,
     )
+    return replace(describe(track.info, summary), has_audio=False)
+
+
+def _reason(tap: Tap, unsupported: str) -> str:
+    if unsupported and not tap.session.track_count:
+        return unsupported_sentence(unsupported)
+    return tap.end_detail or (tap.end_reason.value if tap.end_reason else "")

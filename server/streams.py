@@ -33,6 +33,7 @@ from server.codecs.registry import Decoder, decoder_for
 from server.log import TapLog
 from server.sinks.base import AudioSink, StreamSummary
 from server.sinks.runner import SinkRunner
+from server.taps.media_facts import media_facts
 from server.taps.tap import EndReason, Tap
 from server.taps.verdict import TrackEvidence, TrackVerdict, verdict_with_audio
 
@@ -64,6 +65,9 @@ class Track:
         self.digits: list[Digit] = []
         self.changes: list[SourceChange] = []
         self.missing: dict[GapCause, int] = {}
+        self._has_failed = False
+        """Whether decoding has met an error, which is told once."""
+        self._retired_errors = 0
         self._decoders: dict[AudioFormat, Decoder] = {}
         self._backlog: deque[Run] = deque()
         self._backlog_samples = 0
@@ -76,6 +80,12 @@ class Track:
     def error(self) -> Exception | None:
         """What broke a sink of this track, if anything did."""
         return next((each.error for each in self._runners if each.error), None)
+
+    @property
+    def undecodable(self) -> int:
+        """Packets that no decoder could turn into sound."""
+        live = sum(decoder.errors for decoder in self._decoders.values())
+        return self._retired_errors + live
 
     @property
     def queued_blocks(self) -> int:
@@ -101,7 +111,7 @@ class Track:
 
     async def settle(self) -> None:
         """Wait until everything that was taken has been decoded."""
-        if self._decoding is not None:
+        while self._decoding is not None:
             await self._decoding
 
     async def abandon(self, error: Exception | None = None) -> None:
@@ -115,7 +125,10 @@ class Track:
         self.length = max(self.length, run.start + run.length)
         decoder = self._decoder(run.format)
         if self._decoding is None and not decoder.is_heavy:
-            self._deliver(run, decoder.decode(run))
+            try:
+                self._deliver(run, decoder.decode(run))
+            except Exception:
+                self._leave_out(run)
             return
         if self._backlog_samples > MAX_BACKLOG_S * self.info.sample_rate:
             self._note_gap(Gap(run.start, run.length, GapCause.DROPPED))
@@ -130,17 +143,34 @@ class Track:
         try:
             while self._backlog:
                 run = self._backlog.popleft()
-                decoder = self._decoder(run.format)
-                samples = await asyncio.to_thread(decoder.decode, run)
                 self._backlog_samples -= run.length
-                self._deliver(run, samples)
+                try:
+                    decoder = self._decoder(run.format)
+                    samples = await asyncio.to_thread(decoder.decode, run)
+                    self._deliver(run, samples)
+                except Exception:
+                    self._leave_out(run)
         finally:
             self._decoding = None
+
+    def _leave_out(self, run: Run) -> None:
+        """Go on without a run whose decoding met an error, as it is being handled."""
+        self._note_gap(Gap(run.start, run.length, GapCause.DROPPED))
+        # Whatever state its decoder is in, the next run begins with a new one.
+        self._retire(run.format)
+        if not self._has_failed:
+            self._has_failed = True
+            log.exception("recording %s: decoding failed", self.info.recording_id)
+
+    def _retire(self, *formats: AudioFormat) -> None:
+        for each in formats:
+            if (decoder := self._decoders.pop(each, None)) is not None:
+                self._retired_errors += decoder.errors
 
     def _decoder(self, audio_format: AudioFormat) -> Decoder:
         if (decoder := self._decoders.get(audio_format)) is None:
             if len(self._decoders) >= MAX_DECODERS:
-                self._decoders.clear()
+                self._retire(*self._decoders)
             decoder = decoder_for(
                 audio_format, self.info.sample_rate, self.info.channels
             )
@@ -242,7 +272,7 @@ class TapStream:
         info = StreamInfo(
             recording_id=self._new_recording_id(started_at),
             control_id=tap.control_id,
-            call_id=tap.call_id,
+            call_id=media_facts(tap).call_id,
             node_id=tap.node_id,
             direction=tap.direction.value,
             transport=tap.transport.value,
@@ -276,6 +306,7 @@ class TapStream:
             samples=track.length,
             missing=track.missing,
             lost_packets=tap.session.counts(track.info.track).lost,
+            undecodable_packets=self._undecodable(track),
             peak=track.peak,
         )
         reason = tap.end_reason or EndReason.ERROR
@@ -294,10 +325,16 @@ class TapStream:
             end_reason=(tap.end_reason or EndReason.ERROR).value,
             origin=tap.origin.value,
             counts=tap.session.counts(track.info.track),
+            undecodable=self._undecodable(track),
             gaps=sorted(track.gaps, key=lambda gap: gap.start),
             digits=track.digits,
             changes=track.changes,
+            custom_parameters=media_facts(tap).custom_parameters,
         )
+
+    def _undecodable(self, track: Track) -> int:
+        # Of what came in a format that is unknown here no track ever heard.
+        return track.undecodable + media_facts(self.tap).unsupported_messages
 
 
 def _append_bounded(notes: list[Note], note: Note) -> None:

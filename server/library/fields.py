@@ -103,6 +103,14 @@ class Fields:
         """Return a point in time, or None where there is none."""
         return None if self._raw.get(key) is None else self.time(key)
 
+    def texts(self, key: str) -> dict[str, str]:
+        """Return an object of strings; one that is not there is empty."""
+        name, value = self._value(key, {})
+        if not isinstance(value, dict):
+            raise FieldError(name, "an object")
+        inner = Fields(value, name)
+        return {each: inner.text(each) for each in inner}
+
     def inner(self, key: str) -> Fields:
         """Return the object that lies in this one."""
         name, value = self._value(key, None)

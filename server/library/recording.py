@@ -6,7 +6,7 @@ never become part of a path, and whoever shows them escapes them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -81,18 +81,18 @@ class Recording:
     direction: str
     transport: str
     origin: str = ""
-    """Who wanted the tap, such as `inbound` or `api`."""
+    """Who asked for the tap: `relay`, `api`, `static` or `foreign`."""
     track: int = 0
-    codec: str
+    codec: str = ""
     """As it arrived; the WAV is always 16-bit. Empty if no audio ever came."""
-    sample_rate: int
+    sample_rate: int = 0
     """0 if no audio ever came; so is `channels`."""
-    channels: int
+    channels: int = 0
     started_at: datetime
     """Wall clock of the first sample, UTC."""
     ended_at: datetime | None = None
-    duration_s: float
-    samples: int
+    duration_s: float = 0.0
+    samples: int = 0
     """Sample instants in the file, gaps included."""
     has_audio: bool = True
     """Whether there is a WAV beside this document."""
@@ -103,12 +103,16 @@ class Recording:
     from_number: str = ""
     to_number: str = ""
     packets: Packets = field(default_factory=Packets)
+    undecodable: int = 0
+    """Packets that came and could not be turned into sound; silent in the file."""
     jitter_ms: float = 0.0
     gaps: tuple[TimedGap, ...] = ()
     gaps_omitted: int = 0
     """Gaps that there were too many of to list."""
     digits: tuple[TimedDigit, ...] = ()
     changes: tuple[TimedChange, ...] = ()
+    custom_parameters: Mapping[str, str] = field(default_factory=dict)
+    """What a media stream says that it was started with."""
 
     def to_json(self) -> JsonObject:
         """Return the document, ready for `json.dumps`."""
@@ -138,11 +142,13 @@ class Recording:
             "from": self.from_number,
             "to": self.to_number,
             "packets": _packets_json(self.packets),
+            "undecodable": self.undecodable,
             "jitter_ms": self.jitter_ms,
             "gaps": _gaps_json(self.gaps),
             "gaps_omitted": self.gaps_omitted,
             "digits": _digits_json(self.digits),
             "changes": _changes_json(self.changes),
+            "custom_parameters": dict(self.custom_parameters),
         }
 
     @classmethod
@@ -178,11 +184,13 @@ class Recording:
             from_number=fields.text("from"),
             to_number=fields.text("to"),
             packets=_packets(fields.inner("packets")),
+            undecodable=fields.whole("undecodable", 0),
             jitter_ms=fields.number("jitter_ms", 0.0),
             gaps=tuple(map(_gap, fields.each("gaps"))),
             gaps_omitted=fields.whole("gaps_omitted", 0),
             digits=tuple(map(_digit, fields.each("digits"))),
             changes=tuple(map(_change, fields.each("changes"))),
+            custom_parameters=fields.texts("custom_parameters"),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -32,9 +32,13 @@ class StreamSummary:
     end_reason: str
     origin: str
     counts: PacketCounts
+    undecodable: int = 0
+    """Packets that came and could not be turned into sound."""
     gaps: Sequence[Gap] = field(default=())
     digits: Sequence[Digit] = field(default=())
     changes: Sequence[SourceChange] = field(default=())
+    custom_parameters: Mapping[str, str] = field(default_factory=dict)
+    """What a media stream says that it was started with."""
 
 
 class AudioSink(Protocol):

@@ -110,6 +110,7 @@ def describe(info: StreamInfo, summary: StreamSummary) -> Recording:
         from_number=info.from_number,
         to_number=info.to_number,
         packets=Packets.of(summary.counts),
+        undecodable=summary.undecodable,
         jitter_ms=round(summary.counts.jitter_ms, 3),
         gaps=gaps,
         gaps_omitted=omitted,
@@ -121,6 +122,7 @@ def describe(info: StreamInfo, summary: StreamSummary) -> Recording:
             TimedChange(_seconds(each.start, rate), each.what)
             for each in summary.changes
         ),
+        custom_parameters=summary.custom_parameters,
     )
 
 

@@ -7,6 +7,7 @@ Pure: no input or output, no clock.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -59,6 +60,8 @@ class TapStatus:
     recording_ids: tuple[str, ...] = ()
     reason: str = ""
     """Why it is in this state, in words for people."""
+    custom_parameters: Mapping[str, str] = field(default_factory=dict)
+    """What a media stream says that it was started with."""
 
     @property
     def has_ended(self) -> bool:

@@ -36,4 +36,5 @@ def tap_json(status: TapStatus) -> JsonObject:
         "jitter_ms": round(packets.jitter_ms, 3),
         "drops": dict(status.drops),
         "recording_ids": list(status.recording_ids),
+        "custom_parameters": dict(status.custom_parameters),
     }

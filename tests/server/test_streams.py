@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
+
+import numpy as np
+import pytest
 
 from server.audio import (
     PCMU_8000,
@@ -16,20 +22,27 @@ from server.audio import (
     Outcome,
     PacketCounts,
     Run,
+    Samples,
     SourceChange,
     StreamInfo,
     TrackEvent,
+    opus_samples,
 )
 from server.sinks.base import AudioSink, StreamSummary
-from server.streams import Clock, TapStream
+from server.sinks.recorder import describe
+from server.streams import MAX_BACKLOG_S, MAX_DECODERS, Clock, TapStream
 from server.taps.tap import (
     EndReason,
+    MediaSession,
     Tap,
     TapDirection,
     TapLimits,
     TapOrigin,
     Transport,
 )
+from server.taps.ws_session import WsSession
+from tests.server.codecs.opus_sender import DAMAGED, opus_packets
+from tests.server.sinks.test_runner import INFO
 from tests.server.taps.test_tap import SilentSession
 
 OPUS = AudioFormat(Codec.OPUS, 48_000)
@@ -80,7 +93,7 @@ class KeepingSink:
         self.summary = summary
 
 
-def a_stream(session: SilentSession, *sinks: KeepingSink) -> TapStream:
+def a_stream(session: MediaSession, *sinks: KeepingSink) -> TapStream:
     tap = Tap(
         control_id="c",
         transport=Transport.WS,
@@ -206,3 +219,121 @@ async def test_audio_without_a_sound_in_it_is_silent() -> None:
     await stream.close(1.0)
     assert sink.summary is not None
     assert sink.summary.outcome is Outcome.SILENT
+
+
+class BreakingDecoder:
+    """Fails at its first run, whatever decoders come after it do not."""
+
+    is_heavy = True
+    errors = 0
+    has_failed = False
+
+    def decode(self, run: Run) -> Samples:
+        if not BreakingDecoder.has_failed:
+            BreakingDecoder.has_failed = True
+            raise RuntimeError("a mistake in a decoder")
+        return np.full((run.length, 1), 100, np.int16)
+
+
+@pytest.mark.parametrize("is_heavy", [True, False])
+async def test_a_decoder_that_fails_costs_one_run_and_no_other(
+    is_heavy: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(BreakingDecoder, "is_heavy", is_heavy)
+    monkeypatch.setattr(BreakingDecoder, "has_failed", False)
+    monkeypatch.setattr("server.streams.decoder_for", lambda *_: BreakingDecoder())
+    sink = KeepingSink()
+    session = ScriptedSession(*(a_run(160 * n, b"\x00" * 160) for n in range(3)))
+    session.lost = 0
+    stream = a_stream(session, sink)
+    stream.pump(0.1)
+    stream.tap.end(EndReason.STOPPED, 1.0)
+    async with asyncio.timeout(10):
+        await stream.close(1.0)
+    assert [block.start for block in sink.blocks] == [160, 320]
+    assert sink.summary is not None
+    assert sink.summary.gaps == [Gap(0, 160, GapCause.DROPPED)]
+    assert sink.summary.outcome is Outcome.PARTIAL
+    assert caplog.text.count("RuntimeError: a mistake in a decoder") == 1
+
+
+async def test_failed_runs_free_their_room_in_the_backlog(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(BreakingDecoder, "has_failed", False)
+    monkeypatch.setattr("server.streams.decoder_for", lambda *_: BreakingDecoder())
+    sink = KeepingSink()
+    whole = int(MAX_BACKLOG_S * 8000) + 1
+    session = ScriptedSession(a_run(0, b"\x00" * whole))
+    stream = a_stream(session, sink)
+    stream.pump(0.1)
+    async with asyncio.timeout(10):
+        await stream.tracks[0].settle()
+        session.events = [(0, a_run(whole, b"\x00" * 160))]
+        stream.pump(0.2)
+        stream.tap.end(EndReason.STOPPED, 1.0)
+        await stream.close(1.0)
+    assert [block.start for block in sink.blocks] == [whole]
+
+
+async def test_packets_that_cannot_be_decoded_make_a_track_partial() -> None:
+    sink = KeepingSink()
+    packets = opus_packets(0.2)
+    packets[3] = packets[7] = DAMAGED
+    session = ScriptedSession(
+        Run(0, sum(map(opus_samples, packets)), packets, OPUS),
+        # A sender that changes its format makes new decoders, and more than are kept.
+        *(
+            Run(20_000 + n, 1, [b"\x00"], replace(PCMU_8000, sample_rate=1000 + n))
+            for n in range(MAX_DECODERS)
+        ),
+    )
+    session.format = OPUS
+    session.lost = 0
+    stream = a_stream(session, sink)
+    stream.pump(0.1)
+    stream.tap.end(EndReason.STOPPED, 1.0)
+    async with asyncio.timeout(10):
+        await stream.close(1.0)
+    assert sink.summary is not None
+    assert sink.summary.undecodable == 2
+    assert sink.summary.outcome is Outcome.PARTIAL
+    assert "2 packets could not be decoded." in sink.summary.reason
+    assert describe(INFO, sink.summary).to_json()["undecodable"] == 2
+
+
+async def test_what_a_media_stream_says_of_its_call_is_told_of_its_track() -> None:
+    sink = KeepingSink()
+    session = WsSession(PCMU_8000)
+    start = {"callSid": "CALL-42", "customParameters": {"agent": "7"}}
+    media = {"payload": base64.b64encode(b"\x00" * 800).decode()}
+    for message in (
+        {"event": "start", "start": start},
+        {"event": "media", "media": media},
+    ):
+        session.receive_text(json.dumps(message), 0.5)
+    stream = a_stream(session, sink)
+    stream.pump(0.6)
+    stream.tap.end(EndReason.STOPPED, 1.0)
+    await stream.close(1.0)
+    assert sink.info is not None
+    assert sink.info.call_id == "CALL-42"
+    assert sink.summary is not None
+    document = describe(sink.info, sink.summary)
+    assert document.call_id == "CALL-42"
+    assert document.custom_parameters == {"agent": "7"}
+
+
+async def test_a_change_to_a_format_that_is_unknown_here_makes_a_track_partial() -> (
+    None
+):
+    sink = KeepingSink()
+    session = WsSession(PCMU_8000)
+    session.receive_bytes(b"\x00" * 800, 0.5)
+    session.receive_text('{"content-type": "audio/g729"}', 0.6)
+    session.receive_bytes(b"1234567890", 0.6)
+    stream = a_stream(session, sink)
+    stream.tap.end(EndReason.STOPPED, 0.7)
+    await stream.close(0.7)
+    assert sink.summary is not None
+    assert "1 packet could not be decoded." in sink.summary.reason

@@ -34,6 +34,7 @@ recordings = st.builds(
     Recording,
     id=st.just(ID),
     track=counts,
+    codec=st.text(),
     sample_rate=counts,
     channels=counts,
     started_at=moments,
@@ -44,11 +45,13 @@ recordings = st.builds(
     state=st.sampled_from(Outcome),
     verdict=st.builds(Verdict),
     packets=st.builds(Packets, counts, st.integers(), counts, counts, counts),
+    undecodable=counts,
     jitter_ms=seconds,
     gaps=st.lists(st.builds(TimedGap, seconds, seconds)).map(tuple),
     gaps_omitted=counts,
     digits=st.lists(st.builds(TimedDigit, seconds, st.text(), seconds)).map(tuple),
     changes=st.lists(st.builds(TimedChange, seconds)).map(tuple),
+    custom_parameters=st.dictionaries(st.text(), st.text()),
 )
 
 
@@ -103,7 +106,8 @@ def test_what_an_older_document_lacks_has_a_default() -> None:
     needed = dict(recording(ID).to_json())
     for key in ("track", "origin", "end_reason", "digits", "changes", "jitter_ms"):
         del needed[key]
-    del needed["has_audio"]
+    for key in ("has_audio", "undecodable", "custom_parameters"):
+        del needed[key]
 
     assert Recording.from_json(needed) == recording(ID)
 
@@ -131,6 +135,9 @@ def test_what_an_older_document_lacks_has_a_default() -> None:
         ("verdict", None, "verdict"),
         ("verdict", {"complete": True}, "verdict.reason"),
         ("packets", {"received": 1}, "packets.lost"),
+        ("undecodable", -1, "undecodable"),
+        ("custom_parameters", [], "custom_parameters"),
+        ("custom_parameters", {"a": 1}, "custom_parameters.a"),
         ("gaps", {}, "gaps"),
         ("gaps", [3], "gaps[0]"),
         ("gaps", [{"start_s": 1, "length_s": 1, "cause": "?"}], "gaps.cause"),

@@ -53,6 +53,7 @@ class TestTaps:
                 packets=PacketCounts(75, 1, 2, 3, 4, 5.5),
                 drops=(("runt", 2),),
                 recording_ids=("r",),
+                custom_parameters={"agent": "7"},
             )
         ]
 
@@ -86,6 +87,7 @@ class TestTaps:
                     "jitter_ms": 5.5,
                     "drops": {"runt": 2},
                     "recording_ids": ["r"],
+                    "custom_parameters": {"agent": "7"},
                 }
             ]
         }
