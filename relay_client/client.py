@@ -25,7 +25,6 @@ from relay_client.dialing import Dials
 from relay_client.endpoint import resolve_credentials, resolve_endpoint
 from relay_client.errors import (
     ConnectionLostError,
-    RelayError,
 )
 from relay_client.events import TapEvent
 from relay_client.handlers import HandlerTasks
@@ -355,8 +354,7 @@ class RelayClient:
         if isinstance(report, StateChange):
             self._take_change(report)
         elif isinstance(report, SessionReplaced):
-            logger.warning("= RELAY session replaced: looking after live calls")
-            self.handlers.spawn("check of calls", self._switchboard.check_calls)
+            logger.warning("= RELAY session replaced: live calls may be out of reach")
         else:
             self._switchboard.receive(report)
 
@@ -366,6 +364,9 @@ class RelayClient:
         logger.log(level, "RELAY is %s: %s", change.state, change.reason)
         if change.previous in SERVING and change.state not in SERVING:
             self._dials.connection_lost(ConnectionLostError("closed during dial"))
+        if change.state is ConnectionState.READY and self._switchboard.calls:
+            # Whatever happened meanwhile need not be told again.
+            self.handlers.spawn("check of calls", self._switchboard.check_calls)
         for handler in self._on_state:
             self.handlers.call("on_state", handler, change)
 
@@ -377,17 +378,6 @@ class RelayClient:
             logger.warning("x inbound call %s: no handler", call.call_id)
             return
         self.handlers.call(f"call {call.call_id}", self._on_call, call)
-
-    def end_leg(self, call_id: str, node_id: str) -> None:
-        """End a leg that answered after its dial was given up."""
-        params = {"node_id": node_id, "call_id": call_id, "reason": "hangup"}
-
-        async def end() -> None:
-            with contextlib.suppress(RelayError):
-                await self.execute("calling.end", params)
-
-        logger.info("= leg %s answered too late: ending it", call_id)
-        self.handlers.spawn(f"end of {call_id}", end)
 
     def expect_leg(self, tag: str, call: Call) -> None:
         """Take legs with this tag for `call`'s peers."""

@@ -12,6 +12,7 @@ the platform's code; whatever this client notices by itself has the code -1.
     ├── QueueFullError           too many requests wait for a connection
     ├── CallLimitError           as many calls are known as may be
     ├── CallEndedError           the call is over, so this cannot happen any more
+    ├── CallLostError            the call goes on, out of this client's reach
     ├── DialError                nobody answered
     ├── TapError                 a tap never came to life
     └── StateError               the protocol machine was driven wrongly: a bug of ours
@@ -112,6 +113,14 @@ class CallEndedError(RelayError):
 
     def __init__(self, call_id: str) -> None:
         super().__init__(LOCAL, f"call {call_id} has ended")
+        self.call_id = call_id
+
+
+class CallLostError(RelayError):
+    """The call goes on, and the platform does not let this client control it."""
+
+    def __init__(self, call_id: str) -> None:
+        super().__init__(LOCAL, f"call {call_id} is out of reach")
         self.call_id = call_id
 
 

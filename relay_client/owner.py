@@ -43,7 +43,3 @@ class SwitchboardOwner(CallOwner, Protocol):
     def incoming(self, call: Call) -> None:
         """Give an inbound call to its handler."""
         ...
-
-    def end_leg(self, call_id: str, node_id: str) -> None:
-        """End a leg that answered after its dial was given up."""
-        ...

@@ -7,12 +7,13 @@ counted and ignored.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import Counter, OrderedDict
 
 from relay_client.call import Call
 from relay_client.dialing import Dials
-from relay_client.errors import CallLimitError, RelayError
+from relay_client.errors import CallLimitError, CallLostError, RelayError
 from relay_client.events import (
     CallingErrorEvent,
     CallReceiveEvent,
@@ -144,7 +145,7 @@ class Switchboard:
     def _receive_winner(self, tag: str, winner: PeerLeg, node_id: str) -> None:
         node_id = winner.node_id or node_id
         if self._dials.is_late(tag, winner.call_id):
-            self._owner.end_leg(winner.call_id, node_id)
+            self._end_leg(winner.call_id, node_id)
             return
         if not self._dials.is_pending(tag):
             return
@@ -193,7 +194,18 @@ class Switchboard:
             isinstance(event, CallStateEvent) and event.call_state == CallState.ANSWERED
         )
         if is_answered and self._dials.is_late(event.tag, event.call_id):
-            self._owner.end_leg(event.call_id, event.node_id)
+            self._end_leg(event.call_id, event.node_id)
+
+    def _end_leg(self, call_id: str, node_id: str) -> None:
+        """End a leg that answered after its dial was given up."""
+        params = {"node_id": node_id, "call_id": call_id, "reason": "hangup"}
+
+        async def end() -> None:
+            with contextlib.suppress(RelayError):
+                await self._owner.execute("calling.end", params)
+
+        logger.info("= leg %s answered too late: ending it", call_id)
+        self._owner.handlers.spawn(f"end of {call_id}", end)
 
     def _follow_dial(self, call: Call, event: CallStateEvent) -> None:
         tag = event.tag or call.tag
@@ -202,7 +214,7 @@ class Switchboard:
         elif event.call_state == CallState.ANSWERED and self._dials.is_late(
             tag, call.call_id
         ):
-            self._owner.end_leg(call.call_id, call.node_id)
+            self._end_leg(call.call_id, call.node_id)
 
     def _bridge(self, call: Call, event: ConnectEvent) -> None:
         if event.connect_state in ("disconnected", "failed"):
@@ -217,14 +229,17 @@ class Switchboard:
     # Calls.
 
     async def check_calls(self) -> None:
-        """End the answered calls that the platform does not have any more."""
+        """Give up the calls that the platform does not have, or gave somebody else."""
         for call in list(self.calls.values()):
-            if call.state is not CallState.ANSWERED:
+            if call.state not in (CallState.ANSWERED, CallState.ENDING):
                 continue
             try:
                 await call.check_alive()
             except RelayError as error:
                 logger.warning("! cannot check call %s: %s", call.call_id, error)
+                if 400 <= error.code <= 499:
+                    self.forget(call)
+                    call.abandon(CallLostError(call.call_id))
 
     def _has_room(self) -> bool:
         if len(self.calls) < self._max_calls:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from relay_client import (
     Call,
     CallEndedError,
+    CallLostError,
     CallState,
     ConnectionState,
     RelayClient,
@@ -290,6 +291,11 @@ class Tapper:
         tap.control_ended(reason, now, detail, ended_at=ended_at)
 
     def _completed(self, tap: Tap, call: Call) -> None:
+        action = self._actions.get(tap.control_id)
+        if action is not None and isinstance(action.error, CallLostError):
+            log.warning("tap %s: its end will not be told", tap.control_id)
+            tap.control_lost()
+            return
         detail = ""
         if (asked := self._stopping.get(tap.control_id)) is not None:
             reason = asked

@@ -226,6 +226,8 @@ class Tap:
     """Whether control said that the tap runs."""
     is_control_over: bool = False
     """Whether control said that it is over, so that there is nothing left to stop."""
+    is_control_lost: bool = False
+    """Whether control goes on without us, so that its end will not be told."""
     connections: int = 0
     """WebSockets open for it."""
     end_reason: EndReason | None = None
@@ -248,6 +250,10 @@ class Tap:
     def confirmed(self) -> None:
         """Note that the platform says it is tapping."""
         self.is_confirmed = True
+
+    def control_lost(self) -> None:
+        """Note that control is out of reach; the audio may go on."""
+        self.is_control_lost = True
 
     def connected(self) -> None:
         """Note a WebSocket for this tap; it takes back an end that media had told."""
@@ -377,7 +383,8 @@ class Tap:
             if now - self.accepted_at >= self.limits.sign:
                 self.end(EndReason.NO_AUDIO, now)
             return
-        is_attended = self.origin.is_controlled or self.connections > 0
+        is_controlled = self.origin.is_controlled and not self.is_control_lost
+        is_attended = is_controlled or self.connections > 0
         limit = self.limits.forgotten if is_attended else self.limits.idle
         since = self.created_at if last is None else last
         if now - since >= limit:

@@ -14,6 +14,7 @@ import pytest
 
 from relay_client import (
     Call,
+    CallLostError,
     CallState,
     ConnectionLostError,
     ConnectionState,
@@ -134,6 +135,28 @@ async def test_a_tap_is_live_though_only_its_reply_got_lost() -> None:
         assert (action.state, action.error) == (TapState.TAPPING, None)
         await call.hangup()
         await action.wait(5)
+
+
+async def test_a_call_of_a_session_that_is_gone_is_given_up_with_its_taps() -> None:
+    async with stage() as set_up:
+        call = await set_up.call()
+        action = await set_up.tap(call)
+        await action.wait_started(5)
+        set_up.simulator.disconnect_clients(restart=True)
+        await action.wait(5)
+        assert isinstance(action.error, CallLostError)
+        assert set_up.client.calls == {}
+
+
+async def test_a_call_that_ended_while_the_connection_was_down_is_found_out() -> None:
+    async with stage() as set_up:
+        call = await set_up.call()
+        action = await set_up.tap(call)
+        await action.wait_started(5)
+        set_up.simulator.drop_connections()
+        await set_up.simulator.calls[call.call_id].hang_up()
+        await action.wait(5)
+        assert call.state is CallState.ENDED
 
 
 async def test_a_tap_over_before_it_was_accepted_has_failed() -> None:

@@ -211,6 +211,16 @@ def test_a_stream_that_says_stop_is_closed_and_control_may_still_say_why() -> No
     assert reason(tap) is EndReason.HANGUP
 
 
+def test_a_tap_whose_control_is_lost_ends_when_it_is_idle() -> None:
+    tap, session = a_tap(Transport.RTP)
+    session.heard(1.0)
+    tap.control_lost()
+    tap.observe(60.9)
+    assert reason(tap) is None
+    tap.observe(61.0)
+    assert reason(tap) is EndReason.IDLE
+
+
 def test_a_sender_that_comes_back_takes_its_end_back() -> None:
     tap, session = a_tap(origin=TapOrigin.STATIC)
     session.heard(1.0)
