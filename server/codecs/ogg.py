@@ -2,23 +2,34 @@
 
 Theory of operation: bytes are collected until a page is whole. A page whose checksum
 fails is given up, and the search for the capture pattern goes on right behind its
-start, so that damage costs the damaged page and no more. Only one logical stream is
+start, so that damage costs the damaged page and no more. As each byte of it may begin
+the next page, checking is paid for: what comes brings credit, a page that proves none
+takes it, and without any left what is held is dropped. Only one logical stream is
 followed: the last one that began with an Opus header or, if its beginning was missed,
 the first that is seen.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections import Counter
 from dataclasses import dataclass
 
-_CAPTURE = b"OggS"
+# RFC 3533 section 6: the capture pattern, version 0, and the three flags there are.
+_CAPTURE = re.compile(rb"OggS\x00[\x00-\x07]")
+_CAPTURE_BEGUN = re.compile(rb"O(?:g(?:g(?:S\x00?)?)?)?\Z")
 _HEADER = struct.Struct("<4sBBqIIIB")
 _MAX_PACKET_BYTES = 64 * 1024
 """RFC 7845 section 6 lets audio packets be cut at 61,440 bytes. Tags may be longer;
 they are not used here."""
+
+_MAX_CREDIT = 256 * 1024
+"""Bytes, those of four of the longest pages."""
+_CREDIT_A_BYTE = 4
+_LEAST_COST = 1024
+"""What a page that is none costs however short it is: finding it is work as well."""
 
 _CONTINUED = 0x01
 _BEGINNING = 0x02
@@ -69,6 +80,7 @@ class OggDemuxer:
     def __init__(self, drops: Counter[str]) -> None:
         self._drops = drops
         self._buffer = bytearray()
+        self._credit = _MAX_CREDIT
         self._serial: int | None = None
         self._sequence: int | None = None
         self._partial: bytearray | None = None
@@ -77,6 +89,7 @@ class OggDemuxer:
     def receive(self, data: bytes) -> list[OpusHead | bytes]:
         """Return the stream headers and audio packets that `data` completes."""
         self._buffer += data
+        self._credit = min(self._credit + len(data) * _CREDIT_A_BYTE, _MAX_CREDIT)
         found: list[OpusHead | bytes] = []
         while (page := self._next_page()) is not None:
             found += self._read_page(page)
@@ -91,7 +104,7 @@ class OggDemuxer:
     def _next_page(self) -> _Page | None:
         """Return the next page that is whole and sound; None if there is none yet."""
         while self._find_capture() and len(self._buffer) >= _HEADER.size:
-            _, version, flags, _, serial, sequence, crc, segments = _HEADER.unpack_from(
+            _, _, flags, _, serial, sequence, crc, segments = _HEADER.unpack_from(
                 self._buffer
             )
             body_start = _HEADER.size + segments
@@ -100,30 +113,33 @@ class OggDemuxer:
             if len(lacing) < segments or len(self._buffer) < end:
                 return None
             raw = bytes(self._buffer[:end])
-            if version == 0 and checksum(raw[:22] + bytes(4) + raw[26:]) == crc:
+            if checksum(raw[:22] + bytes(4) + raw[26:]) == crc:
                 del self._buffer[:end]
                 return _Page(flags, serial, sequence, lacing, raw[body_start:])
             self._drops["ogg_bad_page"] += 1
-            del self._buffer[: len(_CAPTURE)]
+            self._pay(end)
         return None
+
+    def _pay(self, checked: int) -> None:
+        """Pay for a page that proved to be none, and pass over its beginning."""
+        self._credit -= max(checked, _LEAST_COST)
+        if self._credit > 0:
+            del self._buffer[:1]
+        else:
+            self._drops["ogg_given_up_bytes"] += len(self._buffer)
+            self._buffer.clear()
 
     def _find_capture(self) -> bool:
         """Drop what is before the next capture pattern, and say whether there is one.
 
         The end of the buffer stays when it may be the beginning of a pattern.
         """
-        at = self._buffer.find(_CAPTURE)
-        keep_from = at if at >= 0 else len(self._buffer) - self._partial_capture()
-        if keep_from:
-            self._drops["ogg_garbage_bytes"] += keep_from
-            del self._buffer[:keep_from]
-        return at >= 0
-
-    def _partial_capture(self) -> int:
-        for length in (3, 2, 1):
-            if self._buffer.endswith(_CAPTURE[:length]):
-                return length
-        return 0
+        found = _CAPTURE.search(self._buffer) or _CAPTURE_BEGUN.search(self._buffer)
+        at = len(self._buffer) if found is None else found.start()
+        if at:
+            self._drops["ogg_garbage_bytes"] += at
+            del self._buffer[:at]
+        return found is not None
 
     def _read_page(self, page: _Page) -> list[OpusHead | bytes]:
         if page.flags & _BEGINNING and page.body.startswith(_OPUS_HEAD):

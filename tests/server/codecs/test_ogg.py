@@ -159,3 +159,57 @@ def test_any_bytes_are_survived_and_the_buffer_stays_small(pieces: list[bytes]) 
     for piece in pieces:
         assert all(isinstance(p, bytes | OpusHead) for p in demuxer.receive(piece))
         assert len(demuxer._buffer) < 27 + 255 + 255 * 255
+
+
+@pytest.mark.parametrize(
+    ("head", "most"),
+    [
+        # 255 segments of 255 bytes each: the longest page there can be.
+        (b"OggS\x00\x00" + b"\xff" * 21, 384 * 1024),
+        (b"OggS\x00\x00" + b"\x00" * 21, 64 * 1024),
+        (b"OggS\x00\x08" + b"\xff" * 21, 0),
+        (b"OggS", 0),
+    ],
+    ids=["long pages", "empty pages", "unknown flags", "patterns alone"],
+)
+def test_false_pages_in_a_long_message_cost_little(
+    head: bytes, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[int] = []
+
+    def counting_checksum(data: bytes) -> int:
+        checked.append(len(data))
+        return checksum(data)
+
+    monkeypatch.setattr("server.codecs.ogg.checksum", counting_checksum)
+    message = head * (1024 * 1024 // len(head))
+    drops: Counter[str] = Counter()
+    demuxer = OggDemuxer(drops)
+    assert demuxer.receive(message) == []
+    assert sum(checked) <= most
+    assert len(checked) <= 256
+    assert drops["ogg_garbage_bytes"] + drops["ogg_given_up_bytes"] > 1_000_000
+
+
+def test_false_pages_in_many_messages_cost_in_proportion(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checked: list[int] = []
+
+    def counting_checksum(data: bytes) -> int:
+        checked.append(len(data))
+        return checksum(data)
+
+    monkeypatch.setattr("server.codecs.ogg.checksum", counting_checksum)
+    demuxer = OggDemuxer(Counter())
+    head = b"OggS\x00\x00" + b"\xff" * 21
+    for _ in range(40_000):
+        assert demuxer.receive(head) == []
+    assert sum(checked) < 6 * 40_000 * len(head)
+
+
+def test_audio_behind_what_was_given_up_is_found() -> None:
+    flood = (b"OggS\x00\x00" + b"\xff" * 21) * 40_000
+    found, drops = demux(flood, ogg_page(0, [b"x"]), ogg_page(1, [b"y"]))
+    assert found == [b"x", b"y"]
+    assert drops["ogg_given_up_bytes"] > 0
