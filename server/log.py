@@ -21,8 +21,12 @@ COUNTER_INTERVAL = 1.0
 """Seconds between two lines about the same counter."""
 
 _TAP_KEYS = ("control_id", "call_id", "direction")
+_URL_PART = r"[^\s\"'<>()\[\]{}\\,]+"
 # Whatever follows /tap/ or /tap? is a token or a signed query.
-_TAP_TOKEN = re.compile(r"(/tap[/?])[^\s\"'<>()\[\]{}\\,]+")
+_TAP_PATH = re.compile(rf"(/tap[/?]){_URL_PART}")
+# One of our own tokens (server/taps/tokens.py) behind any other path: base64, of an
+# expiry whose first byte is 0, of an id and a signature.
+_TAP_TOKEN = re.compile(rf"(?<![\w-])A[\w-]{{60,}}(?:\?{_URL_PART})?")
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 _COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31;1m"}
 _COLOUR_OFF = "\x1b[0m"
@@ -48,7 +52,12 @@ class Redactor:
         """Return `text` without secrets and tap tokens."""
         if self._pattern is not None:
             text = self._pattern.sub(MASK, text)
-        return _TAP_TOKEN.sub(rf"\g<1>{MASK}", text)
+        return mask_tokens(text)
+
+
+def mask_tokens(text: str) -> str:
+    """Return `text`, such as the platform's word on an address, without tap tokens."""
+    return _TAP_TOKEN.sub(MASK, _TAP_PATH.sub(rf"\g<1>{MASK}", text))
 
 
 class HumanFormatter(logging.Formatter):

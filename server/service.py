@@ -11,6 +11,7 @@ from relay_client import (
     RelayError,
 )
 from server.deck import Deck
+from server.log import mask_tokens
 from server.tapper import Tapper
 from server.taps.refusal import TapRefusedError
 from server.taps.rendezvous import Rendezvous
@@ -66,7 +67,7 @@ class Service:
             ) from error
         except RelayError as error:
             raise TapRefusedError(
-                502, f"The platform refused the tap: {error}."
+                502, f"The platform refused the tap: {mask_tokens(str(error))}."
             ) from error
         return self._deck.status(taps[0])
 

@@ -28,6 +28,7 @@ from relay_client import (
 from relay_client import TapState as RelayTapState
 from server.audio import OPUS_RATE, AudioFormat, Codec
 from server.destinations import Destinations
+from server.log import mask_tokens
 from server.settings import Settings
 from server.taps.refusal import TapRefusedError
 from server.taps.rendezvous import Announcement, Rendezvous
@@ -241,7 +242,9 @@ class Tapper:
             if action.is_done and call.state is CallState.ENDED:
                 raise CallEndedError(call.call_id)
         except RelayError as error:
-            tap.control_ended(EndReason.REFUSED, self._now(), str(error))
+            # The platform may repeat the address that it was given.
+            detail = mask_tokens(str(error))
+            tap.control_ended(EndReason.REFUSED, self._now(), detail)
             raise
         except BaseException:
             # The client stops the tap if the platform starts it after all.

@@ -6,12 +6,14 @@ import io
 import json
 import logging
 import re
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
 from server.log import CounterLog, Redactor, TapLog, setup_logging
+from server.taps.tokens import TokenSigner
 
 LOG = logging.getLogger("tests.log")
 
@@ -125,6 +127,31 @@ class TestRedaction:
         self, text: str, masked: str
     ) -> None:
         assert Redactor().mask(text) == masked
+
+    @pytest.mark.parametrize("expires_at", [1_700_000_000, 2**31, 2**33])
+    @pytest.mark.parametrize(
+        ("text", "masked"),
+        [
+            (
+                "cannot reach wss://h/audio/{}, gave up",
+                "cannot reach wss://h/audio/***,",
+            ),
+            ("wss://h/audio/{}?sig=a%2Fb gave up", "wss://h/audio/*** gave up"),
+            ('{{"uri": "wss:\\/\\/h\\/{}"}}', '{{"uri": "wss:\\/\\/h\\/***"}}'),
+            ("token={}", "token=***"),
+            ("{}", "***"),
+        ],
+    )
+    def test_a_token_is_known_by_its_shape_behind_any_path(
+        self, text: str, masked: str, expires_at: int
+    ) -> None:
+        token = TokenSigner(b"secret").issue(str(uuid.uuid4()), expires_at)
+        assert token not in Redactor().mask(text.format(token))
+        assert Redactor().mask(text.format(token)).startswith(masked.format())
+
+    def test_ids_are_no_tokens(self) -> None:
+        text = f"call {uuid.UUID(int=1)} node {uuid.UUID(int=2)}@us-east.example.com"
+        assert Redactor().mask(text) == text
 
     def test_registered_secrets_are_masked_the_longest_first(self) -> None:
         redactor = Redactor(["PT1", ""])
