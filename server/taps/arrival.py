@@ -32,6 +32,7 @@ settling time by audio that is sent too fast.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 PAUSE_S = 0.3
@@ -118,6 +119,26 @@ class ArrivalClock:
         if not self._borders:
             self._recent.add(lag, now)
         return False
+
+    def receive_steady(self, length: int, times: Sequence[float]) -> bool:
+        """Do as `receive` for messages of `length` samples each, if no pause is near.
+
+        Returns False, and has done nothing, if they have to be taken one by one.
+        """
+        arrived_at = self._arrived_at
+        if self._borders or arrived_at is None:
+            return False
+        for now in times:
+            if now - arrived_at > PAUSE_S:
+                return False
+            arrived_at = now
+        self._arrived_at = arrived_at
+        for now in times:
+            self.received += length
+            lag = self._lag(now)
+            self._watch_lead(lag, now)
+            self._recent.add(lag, now)
+        return True
 
     def take_pads(self) -> list[Pad]:
         """Return the pads decided on since the last call, in order."""

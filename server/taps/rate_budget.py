@@ -27,6 +27,11 @@ class RateBudget:
         self._left = self._most
         self._spent_at: float | None = None
 
+    def covers(self, length: int, now: float) -> bool:
+        """Return whether there is room for all of `length` samples that came `now`."""
+        elapsed = now - self._spent_at if self._spent_at is not None else 0.0
+        return length <= min(self._most, self._left + elapsed * self._refill_rate)
+
     def spend(self, length: int, now: float) -> int:
         """Return the room for `length` samples that came `now`: all, or less.
 

@@ -56,6 +56,13 @@ class Framing(Protocol):
         """Return what was held, and count what can never be used."""
         ...
 
+    def plain_format(self, size: int) -> AudioFormat | None:
+        """Return the format if messages of `size` bytes are now just whole samples.
+
+        Any number of them may then be taken as one, without `receive`.
+        """
+        ...
+
 
 def framing_for(
     format: AudioFormat, byte_order: ByteOrderSetting, drops: Counter[str]
@@ -98,6 +105,10 @@ class SampleFraming:
         length = len(data) // size
         return [Chunk((data,), length, self._format, now)] if length else []
 
+    def plain_format(self, size: int) -> AudioFormat | None:
+        """Return the format unless samples are cut."""
+        return None if self._tail or size % self._size else self._format
+
     def finish(self) -> list[Chunk]:
         """Count the sample that was never completed."""
         if self._tail:
@@ -132,6 +143,11 @@ class ByteOrderFraming:
             return []
         return self._release()
 
+    def plain_format(self, size: int) -> AudioFormat | None:
+        """Return the format once the byte order is known, unless samples are cut."""
+        is_plain = self._is_decided and self._samples.plain_format(size)
+        return self._guess if is_plain else None
+
     def finish(self) -> list[Chunk]:
         """Return what was held, read in the order that what there is suggests."""
         return [*self._release(), *self._samples.finish()]
@@ -164,6 +180,10 @@ class OpusFraming:
             self._drops["opus_malformed"] += 1
             return []
         return [Chunk((data,), length, self._format, now)]
+
+    def plain_format(self, size: int) -> AudioFormat | None:  # noqa: ARG002
+        """Return nothing: each message is a packet."""
+        return None
 
     def finish(self) -> list[Chunk]:
         """Return nothing: packets are never cut."""
@@ -202,6 +222,10 @@ class OggFraming:
                 self._drops["opus_malformed"] += 1
         return chunks + self._take(now)
 
+    def plain_format(self, size: int) -> AudioFormat | None:  # noqa: ARG002
+        """Return nothing: pages are not samples."""
+        return None
+
     def finish(self) -> list[Chunk]:
         """Count the page that was never completed."""
         self._demuxer.finish()
@@ -229,6 +253,10 @@ class RefusedFraming:
         """Count the message."""
         self._drops["unsupported_format"] += 1
         return []
+
+    def plain_format(self, size: int) -> AudioFormat | None:  # noqa: ARG002
+        """Return nothing."""
+        return None
 
     def finish(self) -> list[Chunk]:
         """Return nothing."""
@@ -266,6 +294,10 @@ class SniffingFraming:
                 return []
             data = data[header_length:]
         return self._framing.receive(data, now)
+
+    def plain_format(self, size: int) -> AudioFormat | None:
+        """Return the format if what was found is plain samples."""
+        return None if self._framing is None else self._framing.plain_format(size)
 
     def finish(self) -> list[Chunk]:
         """Return what was held, and count a header that was never completed."""

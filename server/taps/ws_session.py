@@ -18,6 +18,7 @@ import enum
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from server.audio import PCMU_8000, AudioFormat, PacketCounts, TrackEvent
 from server.taps.byte_order import ByteOrderSetting
@@ -38,7 +39,21 @@ from server.taps.ws_framing import (
     SniffingFraming,
     framing_for,
 )
+from server.taps.ws_receiver import BinaryMessages, TextMessage, WsMessage
 from server.taps.ws_track import WsTrack
+
+
+class WsInlet(Protocol):
+    """A connection's messages, which wait there until somebody asks for them."""
+
+    @property
+    def last_binary_at(self) -> float | None:
+        """When the last binary message of those that wait came, if any do."""
+        ...
+
+    def take(self) -> list[WsMessage]:
+        """Return the messages since the last call, in order."""
+        ...
 
 
 class _Mode(enum.Enum):
@@ -75,10 +90,10 @@ class WsSession:
         limits: TrackLimits | None = None,
     ) -> None:
         self.drops: Counter[str] = Counter()
-        self.last_media_at: float | None = None
-        """When audio last came."""
         self.ended: str | None = None
         """`stop` once a media stream has said that it is over."""
+        self.ended_at: float | None = None
+        """When it said so."""
         self.unsupported: str | None = None
         """What the sender says it sends, if that cannot be decoded here."""
         self.call_id: str | None = None
@@ -95,7 +110,17 @@ class WsSession:
         self._sources: dict[int, _Source] = {0: _Source()}
         self._tracks: list[WsTrack] = []
         self._connections = 1
+        self._inlet: WsInlet | None = None
+        self._last_media_at: float | None = None
         self._is_finished = False
+
+    @property
+    def last_media_at(self) -> float | None:
+        """Return when audio last came."""
+        if self._inlet is not None and self._tracks and self._mode is _Mode.AUDIO:
+            # Looking must not cost what taking costs.
+            return self._inlet.last_binary_at or self._last_media_at
+        return self._last_media_at
 
     @property
     def track_count(self) -> int:
@@ -113,6 +138,24 @@ class WsSession:
     def counts(self, track: int) -> PacketCounts:
         """Return the messages of the track so far."""
         return replace(self._tracks[track].counts)
+
+    def attach(self, inlet: WsInlet) -> None:
+        """Read from a connection whenever something is asked for, until `detach`."""
+        self._inlet = inlet
+
+    def detach(self) -> None:
+        """Take what still waits on the connection, and forget it."""
+        self.receive_waiting()
+        self._inlet = None
+
+    def receive_waiting(self) -> None:
+        """Take in what waits on the connection."""
+        for message in () if self._inlet is None else self._inlet.take():
+            if isinstance(message, TextMessage):
+                self.receive_text(message.text, message.now)
+            elif not self._receive_at_once(message):
+                for data, now in zip(message.split(), message.times, strict=True):
+                    self.receive_bytes(data, now)
 
     def receive_text(self, text: str, now: float) -> None:
         """Take in a text message."""
@@ -165,10 +208,11 @@ class WsSession:
         self._preamble = None
         self._stream.reconnected()
         self._stream_format = self._expected
-        self.ended = None
+        self.ended = self.ended_at = None
 
     def take(self, now: float) -> list[tuple[int, TrackEvent]]:
         """Return the events that are due, with the number of their track."""
+        self.receive_waiting()
         return [
             (number, event)
             for number, track in enumerate(self._tracks)
@@ -179,6 +223,7 @@ class WsSession:
         """Make everything due; with `pad` each track goes on, silent, until `now`."""
         if self._is_finished:
             return
+        self.receive_waiting()
         self._is_finished = True
         self._flush_framings()
         for track in self._tracks:
@@ -191,8 +236,33 @@ class WsSession:
 
     def handle_timer(self, now: float) -> None:
         """Decide what is due."""
+        self.receive_waiting()
         for track in self._tracks:
             track.handle_timer(now)
+
+    def _receive_at_once(self, messages: BinaryMessages) -> bool:
+        """Take in messages as one if they are plain audio and nothing is unusual."""
+        source = self._sources[0]
+        if (
+            self._mode is not _Mode.AUDIO
+            or self._is_finished
+            or self.ended
+            or source.framing is None
+            or source.track is None
+            or source.lost
+            or not messages.length
+        ):
+            return False
+        format = source.framing.plain_format(messages.length)
+        if format is None or not source.track.receive_plain(
+            messages.data,
+            messages.length // format.bytes_per_sample,
+            format,
+            messages.times,
+        ):
+            return False
+        self._last_media_at = messages.times[-1]
+        return True
 
     def _is_over(self) -> bool:
         """Return whether the message just received is to be ignored, and count it."""
@@ -212,7 +282,7 @@ class WsSession:
             return
         chunks = framing.receive(data, now)
         if chunks or framing.is_holding:
-            self.last_media_at = now
+            self._last_media_at = now
         self._deliver(source, chunks)
 
     def _deliver(self, source: _Source, chunks: Sequence[Chunk]) -> None:
@@ -258,7 +328,7 @@ class WsSession:
             case StreamDigit():
                 self.drops["dtmf_before_audio"] += 1
             case StreamStop():
-                self.ended = "stop"
+                self.ended, self.ended_at = "stop", now
 
     def _start_stream(self, start: StreamStart) -> None:
         self._flush_framings()

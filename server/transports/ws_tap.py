@@ -1,23 +1,32 @@
 """The WebSocket endpoint that the platform dials: `/tap/<token>`.
 
 A connection is admitted or refused before the upgrade, so that a stranger gets an HTTP
-status and nothing else. Nothing is ever sent but WebSocket control frames.
+status and nothing else. aiohttp speaks HTTP with it; from the 101 on the transport is
+ours, and to aiohttp the connection is gone (docs/websocket-ingest.md says what that is
+worth). Nothing is ever sent but WebSocket control frames.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import logging
 from collections.abc import Callable
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import web
 
 from server.taps.refusal import TapRefusedError
 from server.taps.rendezvous import Rendezvous
 from server.taps.tap import Tap
+from server.taps.ws_frames import CloseCode
 from server.taps.ws_session import WsSession
+from server.transports.ws_connection import TapConnection
 
 log = logging.getLogger(__name__)
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""RFC 6455 section 1.3."""
 
 
 class TapEndpoint:
@@ -35,7 +44,8 @@ class TapEndpoint:
         self._max_message_bytes = max_message_bytes
         self._now = now
         self._wall = wall
-        self._live: dict[str, web.WebSocketResponse] = {}
+        self._live: dict[str, TapConnection] = {}
+        """The newest connection of each tap."""
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes to be added to the application."""
@@ -45,13 +55,12 @@ class TapEndpoint:
         ]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Serve one connection until either side closes it."""
-        ws = web.WebSocketResponse(compress=False, max_msg_size=self._max_message_bytes)
-        if not ws.can_prepare(request):
+        """Admit or refuse one connection."""
+        if not web.WebSocketResponse(compress=False).can_prepare(request):
             return web.Response(
                 status=426,
                 text="This is where tapped audio is sent, over WebSocket.\n",
-                headers={"Upgrade": "websocket"},
+                headers={"Upgrade": "websocket", "Sec-WebSocket-Version": "13"},
             )
         token = request.match_info.get("token") or request.query.get("token", "")
         try:
@@ -59,63 +68,85 @@ class TapEndpoint:
         except TapRefusedError as refusal:
             log.info("x WebSocket from %s refused: %s", request.remote, refusal)
             return web.Response(status=refusal.status, text=f"{refusal.reason}\n")
-        await self._serve(request, ws, tap)
-        return ws
+        response = _switching_protocols(request)
+        await response.prepare(request)
+        self._begin(request, tap)
+        return response
 
     async def close(self) -> None:
-        """Close every connection, politely and with a deadline each."""
-        await asyncio.gather(
-            *(_close(ws, b"this server is stopping") for ws in self._live.values())
-        )
+        """Close every connection, politely and with a deadline."""
+        connections = list(self._live.values())
+        for connection in connections:
+            connection.close(CloseCode.GOING_AWAY, "this server is stopping")
+        await asyncio.gather(*(each.wait_lost() for each in connections))
 
     async def drop(self, tap: Tap) -> None:
         """Close the connection of a tap that is over, if it is still open."""
-        if (ws := self._live.get(tap.control_id)) is not None:
-            await _close(ws, b"this tap is over")
+        if (connection := self._live.get(tap.control_id)) is not None:
+            connection.close(CloseCode.GOING_AWAY, "this tap is over")
+            await connection.wait_lost()
 
-    async def _serve(
-        self, request: web.Request, ws: web.WebSocketResponse, tap: Tap
-    ) -> None:
+    def _begin(self, request: web.Request, tap: Tap) -> None:
         session = tap.session
         assert isinstance(session, WsSession)
+        connection = TapConnection(
+            tap.control_id,
+            max_message_bytes=self._max_message_bytes,
+            now=self._now,
+            on_waiting=session.receive_waiting,
+            on_lost=lambda connection: self._end(connection, tap, session),
+        )
         tap.connected()
-        try:
-            await ws.prepare(request)
-            await self._replace(tap, ws)
-            if session.last_media_at is not None:
-                session.reconnected(self._now())
-            log.info("tap %s: connected from %s", tap.control_id, request.remote)
-            await self._receive(ws, session)
-        finally:
-            if self._live.get(tap.control_id) is ws:
-                del self._live[tap.control_id]
-            tap.disconnected(self._now(), _close_detail(ws))
+        self._replace(tap, session, connection)
+        log.info("tap %s: connected from %s", tap.control_id, request.remote)
+        _take_over(request, connection)
 
-    async def _replace(self, tap: Tap, ws: web.WebSocketResponse) -> None:
+    def _replace(self, tap: Tap, session: WsSession, connection: TapConnection) -> None:
+        """Let the newest connection of the tap be the one that is heard."""
         earlier = self._live.get(tap.control_id)
-        self._live[tap.control_id] = ws
+        self._live[tap.control_id] = connection
+        session.detach()
         if earlier is not None:
-            await _close(earlier, b"another connection took over")
+            earlier.close(CloseCode.GOING_AWAY, "another connection took over")
+        if session.last_media_at is not None:
+            session.reconnected(self._now())
+        session.attach(connection.receiver)
 
-    async def _receive(self, ws: web.WebSocketResponse, session: WsSession) -> None:
-        now = self._now
-        async for message in ws:
-            if message.type is WSMsgType.BINARY:
-                session.receive_bytes(message.data, now())
-            elif message.type is WSMsgType.TEXT:
-                session.receive_text(message.data, now())
-
-
-async def _close(ws: web.WebSocketResponse, why: bytes) -> None:
-    try:
-        async with asyncio.timeout(2):
-            await ws.close(code=WSCloseCode.GOING_AWAY, message=why)
-    except TimeoutError:
-        log.debug("! a WebSocket did not answer its close")
+    def _end(self, connection: TapConnection, tap: Tap, session: WsSession) -> None:
+        tap.disconnected(self._now(), connection.close_detail)
+        if self._live.get(tap.control_id) is connection:
+            del self._live[tap.control_id]
+            session.detach()
 
 
-def _close_detail(ws: web.WebSocketResponse) -> str:
-    code = ws.close_code
-    if code in (None, WSCloseCode.OK, WSCloseCode.GOING_AWAY):
-        return ""
-    return f"WebSocket close code {int(code or 0)}"
+def _switching_protocols(request: web.Request) -> web.StreamResponse:
+    """Return the answer of RFC 6455 section 4.2.2; no extension, no subprotocol."""
+    key = request.headers["Sec-WebSocket-Key"].encode()
+    # SHA-1 as the RFC demands; it protects nothing.
+    accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+    headers = {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Accept": accept.decode(),
+    }
+    # Unlike `Response`, this one sends its head as soon as it is prepared.
+    return web.StreamResponse(status=101, headers=headers)
+
+
+def _take_over(request: web.Request, connection: TapConnection) -> None:
+    """Give the transport of an upgraded request to `connection`."""
+    http = request.protocol
+    transport = http.transport
+    if transport is None:
+        connection.connection_lost(None)
+        return
+    # Bytes that came before our 101, which the RFC forbids and some senders do.
+    early = getattr(http, "_message_tail", b"")
+    # Without its transport aiohttp has nothing to close, and lets go of the rest.
+    http.transport = None
+    http.connection_lost(None)
+    transport.set_protocol(connection)
+    connection.connection_made(transport)
+    transport.resume_reading()
+    if early:
+        connection.data_received(early)
