@@ -92,6 +92,11 @@ class Candidate:
         """When the first packet that is held came."""
         return self._held[0].at
 
+    @property
+    def last_at(self) -> float:
+        """When the last packet that is held came."""
+        return self._held[-1].at
+
     def settle(self) -> list[Arrival]:
         """Return what is held and belongs together, by sequence number.
 

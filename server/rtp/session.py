@@ -71,6 +71,7 @@ class RtpSession:
         self._candidates: dict[bytes, Candidate] = {}
         # The receiver that plays on each track.
         self._players: list[RtpReceiver] = []
+        self._bye_at: float | None = None
         self._is_finished = False
 
     # Input
@@ -85,8 +86,8 @@ class RtpSession:
         if receiver is None or not receiver.receive_in_order(data, now):
             self._receive(data, now, receiver)
 
-    def receive_rtcp(self, data: bytes, now: float) -> None:  # noqa: ARG002
-        """Take an RTCP datagram; `now` is for the sake of a uniform surface."""
+    def receive_rtcp(self, data: bytes, now: float) -> None:
+        """Take an RTCP datagram."""
         try:
             packets = parse_compound(data)
         except RtpError as error:
@@ -98,7 +99,7 @@ class RtpSession:
                 self.sender_report = packet
             elif isinstance(packet, Bye):
                 for ssrc in packet.ssrcs:
-                    self._receive_bye(ssrc)
+                    self._receive_bye(ssrc, now)
 
     def finish(self, now: float, *, pad: bool) -> None:
         """Make everything held due, because nothing more is coming; once.
@@ -164,6 +165,11 @@ class RtpSession:
         return "bye" if is_over else None
 
     @property
+    def ended_at(self) -> float | None:
+        """When the last source said that it is over, if every source has."""
+        return self._bye_at if self.ended else None
+
+    @property
     def track_count(self) -> int:
         """How many tracks there are."""
         return len(self._players)
@@ -191,6 +197,16 @@ class RtpSession:
     def has_source(self, ssrc: int) -> bool:
         """Tell whether `ssrc` is heard on this tap."""
         return ssrc.to_bytes(4, "big") in self._receivers
+
+    def heard(self) -> dict[int, float]:
+        """Return the SSRCs of this tap, and when each was last heard."""
+        heard = {
+            int.from_bytes(key, "big"): candidate.last_at
+            for key, candidate in self._candidates.items()
+        }
+        for receiver in (*self._retired.values(), *self._receivers.values()):
+            heard[receiver.ssrc] = receiver.heard_at
+        return heard
 
     # Sources
 
@@ -296,10 +312,11 @@ class RtpSession:
         if count := len(self._candidates.pop(key)):
             self.drops[reason] += count
 
-    def _receive_bye(self, ssrc: int) -> None:
+    def _receive_bye(self, ssrc: int, now: float) -> None:
         receiver = self._receivers.get(ssrc.to_bytes(4, "big"))
-        if receiver is not None:
+        if receiver is not None and not receiver.said_bye:
             receiver.receive_bye()
+            self._bye_at = now
 
 
 def _silent_since(receiver: RtpReceiver) -> float:

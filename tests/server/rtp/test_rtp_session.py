@@ -223,9 +223,17 @@ def test_media_has_ended_when_every_source_said_so() -> None:
     for number in range(20):
         feed(target, one.packets(1) + other.packets(1), number * 0.02, step=0.001)
     target.receive_rtcp(bye(SSRC), 0.5)
-    assert target.ended is None
-    target.receive_rtcp(bye(OTHER, 99), 0.5)
-    assert target.ended == "bye"
+    assert (target.ended, target.ended_at) == (None, None)
+    target.receive_rtcp(bye(OTHER, 99), 0.6)
+    assert (target.ended, target.ended_at) == ("bye", 0.6)
+
+
+def test_media_ended_with_the_first_bye_however_often_it_is_repeated() -> None:
+    target = session()
+    feed(target, Sender().packets(5), 0.0)
+    target.receive_datagram(bye(SSRC), 30.0)
+    target.receive_datagram(bye(SSRC), 31.0)
+    assert target.ended_at == 30.0
 
 
 def test_audio_after_a_bye_takes_it_back() -> None:
@@ -234,7 +242,7 @@ def test_audio_after_a_bye_takes_it_back() -> None:
     target.receive_rtcp(bye(SSRC), end)
     target.take(end)
     feed(target, sender.packets(5), end)
-    assert target.ended is None
+    assert (target.ended, target.ended_at) == (None, None)
     assert target.counts(0).received == 10
 
 
@@ -333,3 +341,15 @@ def test_events_of_a_track_come_by_start() -> None:
     assert starts == sorted(starts)
     assert any(isinstance(e, Digit) for e in events)
     assert isinstance(events[-1], Run)
+
+
+def test_a_tap_tells_its_sources_and_when_each_was_heard() -> None:
+    target = session()
+    end = feed(target, Sender().packets(5), 0.0)
+    feed(target, Sender(ssrc=OTHER).packets(2), end + 1.0)
+    feed(target, Sender(ssrc=7).packets(1), end + 2.0)
+    assert target.heard() == {
+        SSRC: pytest.approx(0.08),
+        OTHER: pytest.approx(1.12),
+        7: pytest.approx(2.1),
+    }

@@ -259,6 +259,7 @@ def test_a_media_stream_has_its_call_and_two_tracks() -> None:
     assert tap.session.call_id == "c-1"
     assert tap.session.custom_parameters == {"session": "abc"}
     assert tap.session.ended == "stop"
+    assert tap.session.ended_at == tap.now - 0.02
     assert tap.session.drops == {"after_stop": 1}
     assert tap.session.track_count == 2
 
@@ -358,7 +359,7 @@ def test_a_media_stream_that_stopped_may_come_back() -> None:
     tap.session.reconnected(tap.now)
     tap.event("connected")
     tap.media(b"\xfe" * 160, "outbound")
-    assert tap.session.ended is None
+    assert (tap.session.ended, tap.session.ended_at) == (None, None)
     assert audio(tap.take(), 1) == b"\xff" * 160 + b"\xfe" * 160
 
 
