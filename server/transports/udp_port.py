@@ -17,9 +17,9 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from server.rtp.demux import RtpDemux
+from server.rtp.demux import Address, RtpDemux
 from server.transports.datagrams import DatagramReader
 
 log = logging.getLogger(__name__)
@@ -101,9 +101,7 @@ class UdpPort:
                 total += batch.count
                 if too_long := batch.count - len(batch.payloads):
                     self._drops["too_long"] += too_long
-                self._demux.receive_datagrams(
-                    zip(batch.payloads, batch.sources, strict=True), self.number, now
-                )
+                self._pass_on(zip(batch.payloads, batch.sources, strict=True), now)
                 if batch.count < self._reader.capacity:
                     break
                 now = self._now()
@@ -112,3 +110,15 @@ class UdpPort:
             log.debug("! UDP %s: %s", self.number, error)
         self.datagrams += total
         return total
+
+    def _pass_on(self, datagrams: Iterator[tuple[bytes, Address]], now: float) -> None:
+        while True:
+            try:
+                self._demux.receive_datagrams(datagrams, self.number, now)
+                return
+            except Exception:
+                # A mistake of ours costs one datagram, never the socket; the iterator
+                # goes on behind it.
+                self._drops["internal_error"] += 1
+                if self._drops["internal_error"] == 1:
+                    log.exception("a datagram on port %s met an error", self.number)

@@ -261,3 +261,36 @@ async def test_without_recvmmsg_the_portable_way_is_used(
         assert demux.received == [(b"portable", sender.getsockname())]
     finally:
         listener.close()
+
+
+class StumblingDemux(KeepingDemux):
+    """Has a mistake in it that some datagrams meet."""
+
+    def receive_datagrams(
+        self, batch: Iterable[tuple[bytes, Address]], local_port: int, now: float
+    ) -> None:
+        for data, addr in batch:
+            if data == b"stumble":
+                raise ZeroDivisionError
+            super().receive_datagrams([(data, addr)], local_port, now)
+
+
+async def test_a_mistake_of_ours_costs_one_datagram_and_not_the_socket(
+    sender: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    demux = StumblingDemux()
+    listener = RtpListener(demux, "127.0.0.1", [0], time.monotonic)
+    listener.open()
+    try:
+        for _ in range(3):
+            for data in (b"a", b"stumble", b"b"):
+                sender.sendto(data, ("127.0.0.1", listener.ports[0]))
+            expected = len(demux.received) + 2
+            async with asyncio.timeout(5):
+                while len(demux.received) < expected:
+                    await asyncio.sleep(0.001)
+    finally:
+        listener.close()
+    assert [data for data, _ in demux.received] == [b"a", b"b"] * 3
+    assert listener.drops["internal_error"] == 3
+    assert caplog.text.count("ZeroDivisionError") == 1
