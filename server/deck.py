@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
+from itertools import islice
 from typing import Any
 
 from server.audio import StreamInfo
@@ -106,10 +107,11 @@ class Deck:
             for tap in self._rendezvous.take_due(now):
                 self._finish(tap)
 
-    def statuses(self) -> list[TapStatus]:
+    def statuses(self, limit: int | None = None) -> list[TapStatus]:
         """Describe the live taps, then those that ended last, newest first."""
-        live = [self.status(tap) for tap in self._rendezvous.taps.values()]
-        return [*live, *reversed(self.recent)]
+        live = islice(reversed(self._rendezvous.taps.values()), limit)
+        described = [self.status(tap) for tap in live]
+        return [*described, *reversed(self.recent)][:limit]
 
     def status(self, tap: Tap) -> TapStatus:
         """Describe a tap as it is now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from relay_client import (
     CallEndedError,
@@ -17,7 +17,7 @@ from server.taps.refusal import TapRefusedError
 from server.taps.rendezvous import Rendezvous
 from server.taps.status import StartTap, TapStatus
 from server.taps.tap import EndReason, Tap
-from server.transports.http_api import Readiness, TapNotFound
+from server.transports.http_api import Readiness, TapNotFound, TapPage
 
 MAX_LAG_S = 1.0
 """An event loop that is later than this puts audio at risk."""
@@ -43,9 +43,11 @@ class Service:
         self._lag_s = lag_s
         self._now = now
 
-    def statuses(self) -> Sequence[TapStatus]:
-        """Return live taps and those that ended last, newest first."""
-        return self._deck.statuses()
+    def page(self, limit: int) -> TapPage:
+        """Return live taps, then those that ended last, newest first."""
+        live = len(self._rendezvous.taps)
+        total = live + len(self._deck.recent)
+        return TapPage(self._deck.statuses(limit), live=live, total=total)
 
     async def start(self, request: StartTap) -> TapStatus:
         """Tap a call; of two taps (`stereo`) return the first.

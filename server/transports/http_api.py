@@ -28,11 +28,17 @@ from server.taps.refusal import TapRefusedError
 from server.taps.status import StartTap, TapStatus
 from server.transports.http_json import tap_json
 from server.transports.http_problem import ProblemError
-from server.transports.http_query import parse_recording_query, parse_start_tap
+from server.transports.http_query import (
+    parse_recording_query,
+    parse_start_tap,
+    parse_tap_limit,
+)
 
 LIBRARY_TIMEOUT_S = 10.0
 TAP_TIMEOUT_S = 30.0
 """RELAY answers in a second or not at all; this is for one that reconnects."""
+LIST_AGE_S = 1.0
+"""For which a list of taps is told to everybody who asks for the same one."""
 LIBRARY_THREADS = 4
 """Of our own, so that a disk that hangs under the API never holds up a recording."""
 
@@ -54,11 +60,22 @@ class Readiness:
     """State of the connection to RELAY, in a word."""
 
 
+@dataclass(frozen=True, slots=True)
+class TapPage:
+    """Some of the taps there are."""
+
+    items: Sequence[TapStatus]
+    live: int
+    """How many are live."""
+    total: int
+    """How many there are to tell of, those that ended lately included."""
+
+
 class TapService(Protocol):
     """What the API needs of whoever owns the taps; all of it on the event loop."""
 
-    def statuses(self) -> Sequence[TapStatus]:
-        """Return the taps there are, newest first."""
+    def page(self, limit: int) -> TapPage:
+        """Return as many taps as `limit`: live ones, then ended ones, newest first."""
         ...
 
     async def start(self, request: StartTap) -> TapStatus:
@@ -96,6 +113,7 @@ class HttpApi:
         self._library = library
         self._metrics = metrics
         self._threads: ThreadPoolExecutor | None = None
+        self._listed: _TapList | None = None
         source = resources.files("server.transports").joinpath("openapi.json")
         self._openapi = source.read_bytes()
 
@@ -126,8 +144,15 @@ class HttpApi:
     async def _get_openapi(self, _: web.Request) -> web.Response:
         return web.Response(body=self._openapi, content_type="application/json")
 
-    async def _get_taps(self, _: web.Request) -> web.Response:
-        return _json({"items": [tap_json(status) for status in self._taps.statuses()]})
+    async def _get_taps(self, request: web.Request) -> web.Response:
+        limit = parse_tap_limit(request)
+        now = asyncio.get_running_loop().time()
+        listed = self._listed
+        if listed is None or listed.limit != limit or now - listed.at >= LIST_AGE_S:
+            # Every page asks once a second; what costs the loop is to write it out.
+            listed = _TapList(limit, now, _taps_text(self._taps.page(limit)))
+            self._listed = listed
+        return web.Response(text=listed.text, content_type="application/json")
 
     async def _post_tap(self, request: web.Request) -> web.Response:
         wanted = await parse_start_tap(request)
@@ -138,6 +163,8 @@ class HttpApi:
             raise ProblemError(error.status, error.reason) from error
         except TimeoutError:
             raise ProblemError(504, "Nobody answered about this tap in time.") from None
+        finally:
+            self._listed = None
         return _json(tap_json(status), status=201)
 
     async def _delete_tap(self, request: web.Request) -> web.Response:
@@ -148,6 +175,8 @@ class HttpApi:
             raise ProblemError(404, "There is no tap of this control id.") from None
         except TimeoutError:
             raise ProblemError(504, "Nobody answered about this tap in time.") from None
+        finally:
+            self._listed = None
         return _json(tap_json(status))
 
     async def _get_recordings(self, request: web.Request) -> web.Response:
@@ -208,6 +237,20 @@ class HttpApi:
             raise ProblemError(
                 503, f"The recordings directory cannot be used: {error.strerror}."
             ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _TapList:
+    """A list of taps as it was told last."""
+
+    limit: int
+    at: float
+    text: str
+
+
+def _taps_text(page: TapPage) -> str:
+    items = [tap_json(status) for status in page.items]
+    return json.dumps({"items": items, "live": page.live, "total": page.total})
 
 
 def _page_text(library: Library, query: RecordingQuery) -> str:

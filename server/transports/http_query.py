@@ -20,6 +20,8 @@ from server.transports.http_problem import ProblemError
 
 DIRECTIONS: Final = ("speak", "listen", "both", "stereo")
 TRANSPORTS: Final = ("ws", "rtp")
+MAX_TAPS = 500
+"""Told at once; they are written out on the event loop."""
 MAX_BODY_BYTES = 64 * 1024
 MAX_NAME_LENGTH = 256
 MAX_SEARCH_LENGTH = 200
@@ -35,16 +37,26 @@ def parse_recording_query(request: web.Request) -> RecordingQuery:
     Raises:
         ProblemError: A parameter is unknown, repeated or wrong.
     """
-    given = _parameters(request)
+    given = _parameters(request, _PARAMETERS)
     return RecordingQuery(
         text=_short("q", given.get("q", ""), MAX_SEARCH_LENGTH),
         started_from=_moment("from", given.get("from")),
         started_before=_moment("to", given.get("to"), whole_day=True),
         direction=_direction(given.get("direction")),
         call_id=given.get("call_id"),
-        limit=_limit(given.get("limit")),
+        limit=_limit(given.get("limit"), DEFAULT_LIMIT, MAX_LIMIT),
         cursor=given.get("cursor"),
     )
+
+
+def parse_tap_limit(request: web.Request) -> int:
+    """Read how many taps are wanted.
+
+    Raises:
+        ProblemError: A parameter is unknown, repeated or wrong.
+    """
+    given = _parameters(request, frozenset({"limit"}))
+    return _limit(given.get("limit"), MAX_TAPS, MAX_TAPS)
 
 
 async def parse_start_tap(request: web.Request) -> StartTap:
@@ -73,11 +85,11 @@ async def parse_start_tap(request: web.Request) -> StartTap:
         raise ProblemError(400, "The body is not JSON.") from None
 
 
-def _parameters(request: web.Request) -> dict[str, str]:
+def _parameters(request: web.Request, names: frozenset[str]) -> dict[str, str]:
     given: dict[str, str] = {}
     for key, value in request.query.items():
-        if key not in _PARAMETERS:
-            known = ", ".join(sorted(_PARAMETERS))
+        if key not in names:
+            known = ", ".join(sorted(names))
             raise ProblemError(
                 400, f"There is no such parameter; there are {known}.", field=key
             )
@@ -88,12 +100,12 @@ def _parameters(request: web.Request) -> dict[str, str]:
     return {key: value for key, value in given.items() if value}
 
 
-def _limit(text: str | None) -> int:
+def _limit(text: str | None, default: int, most: int) -> int:
     if text is None:
-        return DEFAULT_LIMIT
-    if re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= MAX_LIMIT:
+        return default
+    if re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= most:
         return int(text)
-    raise ProblemError(400, f"limit is from 1 to {MAX_LIMIT}.", field="limit")
+    raise ProblemError(400, f"limit is from 1 to {most}.", field="limit")
 
 
 def _moment(name: str, text: str | None, *, whole_day: bool = False) -> datetime | None:

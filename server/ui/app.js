@@ -35,9 +35,9 @@ async function getJson(path) {
 }
 
 async function updateLive() {
-  const { items } = await getJson("/api/v1/taps");
-  const live = items.filter((tap) => !ENDED.has(tap.state));
-  showLive(live);
+  const taps = await getJson("/api/v1/taps");
+  const live = taps.items.filter((tap) => !ENDED.has(tap.state));
+  showLive(live, taps.live);
   const ids = live.map((tap) => tap.control_id).join(" ");
   const changed = ids !== liveIds;
   liveIds = ids;

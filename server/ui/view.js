@@ -38,7 +38,7 @@ const joined = (...facts) => facts.filter(Boolean).join(" · ");
 
 const liveRows = new Map();
 
-export function showLive(taps) {
+export function showLive(taps, count) {
   for (const id of liveRows.keys()) {
     if (taps.some((tap) => tap.control_id === id)) continue;
     liveRows.get(id).remove();
@@ -54,7 +54,7 @@ export function showLive(taps) {
     if (list.children[at] !== row) list.insertBefore(row, list.children[at] ?? null);
     updateLive(row, tap);
   });
-  setText(byId("live-count"), taps.length ? String(taps.length) : "");
+  setText(byId("live-count"), count ? String(count) : "");
   byId("live-empty").hidden = taps.length > 0;
 }
 

@@ -17,7 +17,7 @@ from server.library.store import Library
 from server.metrics import Metrics
 from server.taps.refusal import TapRefusedError
 from server.taps.status import StartTap, TapStatus
-from server.transports.http_api import Readiness, TapNotFound
+from server.transports.http_api import Readiness, TapNotFound, TapPage
 from server.transports.http_app import make_http_app
 from server.transports.http_problem import Handler
 
@@ -49,8 +49,15 @@ class FakeTaps:
     refusal: TapRefusedError | None = None
     state: Readiness = field(default_factory=lambda: Readiness(True, (), "connected"))
 
+    asked: int = 0
+
     def statuses(self) -> list[TapStatus]:
         return self.live
+
+    def page(self, limit: int) -> TapPage:
+        self.asked += 1
+        live = [status for status in self.live if not status.has_ended]
+        return TapPage(self.live[:limit], live=len(live), total=len(self.live))
 
     async def start(self, request: StartTap) -> TapStatus:
         self.started.append(request)

@@ -21,6 +21,7 @@ from server.library.recording import TimedGap
 from server.taps.refusal import TapRefusedError
 from server.taps.status import StartTap
 from server.transports.http_api import Readiness
+from server.transports.http_query import MAX_TAPS
 from tests.server.library.builders import HOSTILE, publish, recording
 from tests.server.transports.http_fakes import Deck, problem, running, tap
 
@@ -89,8 +90,54 @@ class TestTaps:
                     "recording_ids": ["r"],
                     "custom_parameters": {"agent": "7"},
                 }
-            ]
+            ],
+            "live": 1,
+            "total": 1,
         }
+
+    async def test_a_list_is_told_to_all_who_ask_within_a_second(
+        self, deck: Deck, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        deck.taps.live = [tap()]
+        first = await (await deck.client.get(TAPS)).text()
+        deck.taps.live = [tap("tap-2")]
+
+        assert await (await deck.client.get(TAPS)).text() == first
+        assert deck.taps.asked == 1
+        monkeypatch.setattr("server.transports.http_api.LIST_AGE_S", 0.0)
+        assert "tap-2" in await (await deck.client.get(TAPS)).text()
+
+    async def test_what_is_started_or_stopped_is_in_the_list_at_once(
+        self, deck: Deck
+    ) -> None:
+        async def states() -> list[str]:
+            document = await (await deck.client.get(TAPS)).json()
+            return [item["state"] for item in document["items"]]
+
+        assert await states() == []
+        await deck.client.post(TAPS, json={"call_id": "c", "node_id": "n"})
+        assert await states() == ["receiving"]
+        await deck.client.delete(f"{TAPS}/tap-1")
+        assert await states() == ["finished"]
+
+    async def test_no_more_taps_are_listed_than_are_asked_for(self, deck: Deck) -> None:
+        deck.taps.live = [tap(f"tap-{n}") for n in range(MAX_TAPS + 5)]
+
+        whole = await (await deck.client.get(TAPS)).json()
+        some = await (await deck.client.get(TAPS, params={"limit": "2"})).json()
+
+        assert len(whole["items"]) == MAX_TAPS
+        assert whole["live"] == whole["total"] == MAX_TAPS + 5
+        assert [each["control_id"] for each in some["items"]] == ["tap-0", "tap-1"]
+
+    @pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "q=1"])
+    async def test_a_list_that_cannot_be_is_refused(
+        self, deck: Deck, query: str
+    ) -> None:
+        response = await deck.client.get(f"{TAPS}?{query}")
+
+        assert response.status == 400
+        assert (await problem(response))["field"] == query.partition("=")[0]
 
     async def test_a_tap_that_heard_nothing_has_no_times_yet(self, deck: Deck) -> None:
         deck.taps.live = [tap(state="waiting")]
@@ -498,10 +545,10 @@ class TestErrors:
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        def fail() -> None:
+        def fail(limit: int) -> None:
             raise RuntimeError("a secret")
 
-        monkeypatch.setattr(deck.taps, "statuses", fail)
+        monkeypatch.setattr(deck.taps, "page", fail)
 
         with caplog.at_level(logging.ERROR):
             response = await deck.client.get(TAPS)
