@@ -20,8 +20,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from server.rtp.address import Address
 from server.rtp.errors import RtpError
-from server.rtp.holding import Address, HoldingArea, HoldingBounds
+from server.rtp.holding import HoldingArea, HoldingBounds
 from server.rtp.packet import RtpPacket
 from server.rtp.ports import OpenPort
 from server.rtp.rtcp import (

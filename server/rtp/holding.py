@@ -11,10 +11,9 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from server.rtp.address import Address
 from server.rtp.packet import RtpPacket
 from server.rtp.probation import SequenceProbation
-
-Address = tuple[str, int]
 
 MAX_SSRCS = 4
 """Sequences followed for one address; more are a spray."""

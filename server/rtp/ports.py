@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from server.rtp.holding import Address, HoldingArea, HoldingBounds
+from server.rtp.address import Address
+from server.rtp.holding import HoldingArea, HoldingBounds
 from server.rtp.packet import RtpPacket
 from server.rtp.session import RtpSession
 

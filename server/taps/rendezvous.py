@@ -19,7 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from server.audio import AudioFormat, ByteOrder
-from server.rtp.demux import Address, NewSource, RtpDemux
+from server.rtp.address import Address, normal_address
+from server.rtp.demux import NewSource, RtpDemux
 from server.rtp.payload_types import PayloadFormats
 from server.rtp.session import RtpSession
 from server.taps.refusal import TapRefusedError
@@ -136,6 +137,7 @@ class Rendezvous:
         """
         if sent is not None:
             self._rtp_session(tap).expect(PayloadFormats(sent))
+        source = normal_address(*source)
         if tap.port is None:
             self._demux.add_source(source, self._rtp_session(tap))
         else:

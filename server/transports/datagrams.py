@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from server.rtp.holding import Address
+from server.rtp.address import Address, normal_address
 
 MAX_DATAGRAM_BYTES = 4032
 """20 ms of 48 kHz stereo L16 and its header fit; what is longer is not used. An odd
@@ -56,7 +56,7 @@ class RecvfromReader:
                 count += 1
                 if len(data) <= MAX_DATAGRAM_BYTES:
                     payloads.append(data)
-                    sources.append((address[0], address[1]))
+                    sources.append(normal_address(address[0], address[1]))
         except BlockingIOError:
             pass
         except OSError:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from server.rtp.holding import Address
+from server.rtp.address import Address, normal_address
 from server.transports.datagrams import MAX_DATAGRAM_BYTES, Datagrams
 
 BATCH = 128
@@ -185,7 +185,7 @@ def _address(key: Key) -> Address:
         raw = key.to_bytes(8, sys.byteorder)
         return socket.inet_ntop(socket.AF_INET, raw[4:8]), _port(raw)
     raw = key.ljust(_SOCKADDR_BYTES, b"\0")
-    return socket.inet_ntop(socket.AF_INET6, raw[8:24]), _port(raw)
+    return normal_address(socket.inet_ntop(socket.AF_INET6, raw[8:24]), _port(raw))
 
 
 def _port(raw: bytes) -> int:

@@ -167,6 +167,14 @@ def test_rtp_is_taken_from_the_source_that_the_platform_named() -> None:
     assert heard(tap) == 3
 
 
+def test_a_source_is_the_same_however_it_is_written() -> None:
+    meeting, demux = a_rendezvous()
+    tap = announce(meeting, Transport.RTP)
+    meeting.source_named(tap, (f"::FFFF:{SOURCE[0]}", SOURCE[1]))
+    demux.receive_datagrams([(data, SOURCE) for data in packets(1)], 40_000, 1.0)
+    assert heard(tap) == 3
+
+
 def test_rtp_that_comes_before_the_reply_is_kept_for_its_tap() -> None:
     meeting, demux = a_rendezvous()
     tap = announce(meeting, Transport.RTP)

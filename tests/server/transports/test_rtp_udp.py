@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 
 from server.errors import StartupError
+from server.rtp.address import Address
 from server.rtp.demux import RtpDemux
-from server.rtp.holding import Address
 from server.transports import rtp_udp, socket_memory
 from server.transports.datagrams import (
     MAX_DATAGRAM_BYTES,
@@ -93,6 +93,21 @@ def test_lengths_and_sources_are_those_that_were_sent(
         assert list(got.sources) == [addresses[which] for _, which in sent]
         assert all(type(data) is bytes for data in got.payloads)
         assert not reader.read(udp).count
+
+
+def test_an_ipv4_sender_is_the_same_on_a_socket_for_all_addresses(
+    make_reader: Callable[[int], DatagramReader], sender: socket.socket
+) -> None:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as udp:
+        udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        udp.setblocking(False)
+        try:
+            udp.bind(("::", 0))
+        except OSError:
+            pytest.skip("this machine has no such addresses")
+        sender.sendto(b"a", ("127.0.0.1", udp.getsockname()[1]))
+        got = make_reader(socket.AF_INET6).read(udp)
+        assert list(got.sources) == [sender.getsockname()]
 
 
 def test_buffers_are_used_again_and_what_was_read_stays(
