@@ -266,7 +266,7 @@ def test_a_spray_of_strangers_is_held_in_bounds() -> None:
     bounds = HoldingBounds(max_sources=4)
     demux = RtpDemux(accept_unknown=True, bounds=bounds)
     for number in range(100):
-        send(demux, Sender().packets(1), ("203.0.113.9", number))
+        send(demux, Sender().packets(1), (f"203.0.113.{number}", 4000))
     assert demux.held_datagrams == 4
     assert demux.drops == {"unannounced": 96}
     assert demux.next_event() is None
