@@ -300,12 +300,9 @@ async def test_a_mistake_of_ours_costs_one_datagram_and_not_the_socket(
         for _ in range(3):
             for data in (b"a", b"stumble", b"b"):
                 sender.sendto(data, ("127.0.0.1", listener.ports[0]))
-            expected = len(demux.received) + 2
-            async with asyncio.timeout(5):
-                while len(demux.received) < expected:
-                    await asyncio.sleep(0.001)
+            await received(demux, len(demux.received) + 2)
     finally:
         listener.close()
     assert [data for data, _ in demux.received] == [b"a", b"b"] * 3
     assert listener.drops["internal_error"] == 3
-    assert caplog.text.count("ZeroDivisionError") == 1
+    assert caplog.text.count("met an error") == 1
