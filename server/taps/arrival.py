@@ -34,6 +34,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, count
+from operator import sub
 
 PAUSE_S = 0.3
 """Nothing arriving for longer than this may have been a pause."""
@@ -128,16 +130,22 @@ class ArrivalClock:
         arrived_at = self._arrived_at
         if self._borders or arrived_at is None:
             return False
-        for now in times:
-            if now - arrived_at > PAUSE_S:
-                return False
-            arrived_at = now
-        self._arrived_at = arrived_at
-        for now in times:
-            self.received += length
-            lag = self._lag(now)
-            self._watch_lead(lag, now)
-            self._recent.add(lag, now)
+        if max(map(sub, times, chain((arrived_at,), times))) > PAUSE_S:
+            return False
+        self._arrived_at = times[-1]
+        # Written out because this is done for every message: `_lag` of each.
+        started_at, rate = self.started_at, self._sample_rate
+        ends = count(self.received + length, length)
+        lags = [
+            now - started_at - end / rate for now, end in zip(times, ends, strict=False)
+        ]
+        self.received += length * len(times)
+        if min(lags) > self._normal_lag - MIN_PAD_S:
+            self._lead = None
+        else:
+            for lag, now in zip(lags, times, strict=True):
+                self._watch_lead(lag, now)
+        self._recent.add_all(lags, times)
         return True
 
     def take_pads(self) -> list[Pad]:
@@ -223,6 +231,14 @@ class _RecentLeast:
         elif lag < self._current:
             self._current = lag
         self.least = min(self._before, self._current)
+
+    def add_all(self, lags: Sequence[float], times: Sequence[float]) -> None:
+        if times[-1] < self._turn_at:
+            self._current = min(self._current, *lags)
+            self.least = min(self._before, self._current)
+            return
+        for lag, now in zip(lags, times, strict=True):
+            self.add(lag, now)
 
     def restart(self, lag: float) -> None:
         self.least = self._before = self._current = lag
