@@ -23,11 +23,12 @@ from server.taps.tap import TapLimits
 from tests.e2e.judging import delivered
 from tests.e2e.rig import Rig, reference, rig, sent_by, until
 from tests.e2e.test_shapes import record
+from tests.e2e.together import together
 
 WS = "ws://127.0.0.1:1/tap"
 RTP = "rtp://127.0.0.1:1"
 
-TRANSPORTS = pytest.mark.parametrize("tap_uri", [WS, RTP], ids=["ws", "rtp"])
+OVER_BOTH = together("tap_uri", [WS, RTP])
 
 
 async def the_recording(here: Rig, call: SimCall) -> Recording:
@@ -47,7 +48,7 @@ async def api(here: Rig, method: str, path: str, **kwargs: object) -> tuple[int,
         return response.status, await response.text()
 
 
-@TRANSPORTS
+@OVER_BOTH
 async def test_ends_that_the_platform_tells_of(tmp_path: Path, tap_uri: str) -> None:
     async with rig(tmp_path, tap_uri=tap_uri) as here:
         stopped, hung_up, cut_short = (
@@ -138,12 +139,11 @@ async def test_a_tap_that_the_platform_refuses_has_failed(tmp_path: Path) -> Non
         FaultOptions(error_on=("tap",), error_code=400, nested_result=True),
     ]
     async with rig(tmp_path, tap_uri=WS) as here:
-        for each in faults:
-            call = here.place(CallRequest(seconds=2, faults=each))
-            recording = await the_recording(here, call)
+        requests = [CallRequest(seconds=1, faults=each) for each in faults]
+        for call, (recording,) in await record(here, *requests):
             assert recording.state is Outcome.FAILED
             assert recording.end_reason == "refused"
-            assert str(each.error_code) in recording.verdict.reason
+            assert str(call.faults.error_code) in recording.verdict.reason
             assert not recording.has_audio
 
 
@@ -157,7 +157,7 @@ async def test_a_call_whose_tap_is_refused_is_connected_onward_all_the_same(
         assert (await the_recording(here, call)).state is Outcome.FAILED
 
 
-@pytest.mark.parametrize("unreachable", ["finished", "error"])
+@together("unreachable", ["finished", "error"])
 async def test_a_destination_out_of_reach_is_said_to_be_so(
     tmp_path: Path, unreachable: str
 ) -> None:
@@ -173,7 +173,7 @@ async def test_a_destination_out_of_reach_is_said_to_be_so(
         assert "?." not in recording.verdict.reason
 
 
-@TRANSPORTS
+@OVER_BOTH
 async def test_a_tap_that_never_gets_audio_is_missing(
     tmp_path: Path, tap_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

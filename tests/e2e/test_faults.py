@@ -25,8 +25,9 @@ from relay_client.timing import Timing
 from server.audio import Outcome
 from server.library.recording import Recording
 from tests.e2e.rig import Rig, reference, rig, sent_by, until
-from tests.e2e.test_ends import RTP, TRANSPORTS, WS, the_recording
+from tests.e2e.test_ends import OVER_BOTH, RTP, WS, the_recording
 from tests.e2e.test_shapes import record
+from tests.e2e.together import together
 
 IMPATIENT = Timing(
     request_timeout=1,
@@ -49,7 +50,7 @@ def assert_exact(here: Rig, call: SimCall, recording: Recording) -> None:
     np.testing.assert_array_equal(here.audio(recording), expected)
 
 
-@TRANSPORTS
+@OVER_BOTH
 async def test_odd_replies_and_events_cost_nothing(
     tmp_path: Path, tap_uri: str
 ) -> None:
@@ -88,7 +89,7 @@ async def test_a_tap_that_is_over_before_it_was_accepted(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("_impatient")
-@TRANSPORTS
+@OVER_BOTH
 async def test_a_reply_that_never_comes_ends_no_tap(
     tmp_path: Path, tap_uri: str
 ) -> None:
@@ -132,7 +133,7 @@ async def test_a_connection_that_closes_instead_of_a_reply(tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("_impatient")
-@pytest.mark.parametrize("how", ["drop", "restart", "no restart", "half open"])
+@together("how", ["drop", "restart", "no restart", "half open"])
 async def test_audio_goes_on_while_relay_is_away(tmp_path: Path, how: str) -> None:
     """The recording is complete, and once RELAY is back it is told of the end."""
     async with rig(tmp_path, tap_uri=RTP, idle_timeout_s="1") as here:
@@ -164,7 +165,7 @@ async def _interrupt(simulator: Simulator, how: str) -> None:
 
 
 @pytest.mark.usefixtures("_impatient")
-@TRANSPORTS
+@OVER_BOTH
 async def test_a_call_that_ended_while_relay_was_away(
     tmp_path: Path, tap_uri: str
 ) -> None:
@@ -180,7 +181,7 @@ async def test_a_call_that_ended_while_relay_was_away(
         assert recording.end_reason in ("hangup", "closed")
 
 
-@pytest.mark.parametrize("source", ["absent", "other"])
+@together("source", ["absent", "other"])
 async def test_rtp_on_a_shared_port_belongs_to_who_was_named(
     tmp_path: Path, source: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""Finished recordings are WAVs that every program opens, with a document beside each."""
+"""A finished recording is a WAV that every program opens, with a document beside."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import wave
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import soundfile
 
 from relay_client.simulator import CallRequest, MediaOptions
 from tests.e2e.rig import rig
 from tests.e2e.test_ends import WS
 from tests.e2e.test_shapes import record
+from tests.e2e.together import together
 
 Format = tuple[int, int, int]
 """Sampling rate, channels, samples."""
@@ -67,7 +67,7 @@ READERS: list[Callable[[Path], Format]] = [
 ]
 
 
-@pytest.mark.parametrize("read", READERS)
+@together("read", READERS)
 async def test_a_recording_opens(
     tmp_path: Path, read: Callable[[Path], Format]
 ) -> None:

@@ -22,11 +22,12 @@ from relay_client.simulator import (
 from server.audio import GapCause
 from server.library.recording import Recording
 from tests.e2e.rig import Rig, reference, rig, sent_by
+from tests.e2e.together import together
 
 SPEECH = "tone:440@0.4"
 PROMPT = "tone:1130@0.3"
 
-CODECS = pytest.mark.parametrize("codec", ["PCMU", "PCMA"])
+CODECS = together("codec", ["PCMU", "PCMA"])
 
 
 async def record(here: Rig, *requests: CallRequest) -> list[tuple[SimCall, Recording]]:

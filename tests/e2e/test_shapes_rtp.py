@@ -5,6 +5,9 @@ The calls of a test run at the same time through one server.
 
 from __future__ import annotations
 
+import contextlib
+import socket
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -34,18 +37,19 @@ from tests.e2e.judging import (
 )
 from tests.e2e.rig import Rig, reference, rig, sent_by
 from tests.e2e.test_shapes import record
+from tests.e2e.together import together
 
 RTP = "rtp://127.0.0.1:1"
 WS = "ws://127.0.0.1:1/tap"
 
 
-def a_call(media: MediaOptions, *, seconds: float = 2) -> CallRequest:
+def a_call(media: MediaOptions, *, seconds: float = 1.6) -> CallRequest:
     return CallRequest(speak=SPEECH, listen=PROMPT, seconds=seconds, media=media)
 
 
 async def test_ptime_may_change_on_the_way(tmp_path: Path) -> None:
     media = [
-        MediaOptions(ptime=before, change=FormatChange(at=1.2, ptime=after))
+        MediaOptions(ptime=before, change=FormatChange(at=0.6, ptime=after))
         for before, after in ((20, 60), (120, 10), (30, 20))
     ]
     async with rig(tmp_path, tap_uri=RTP) as here:
@@ -93,7 +97,7 @@ async def test_silence_until_the_end_of_the_tap_is_part_of_it(tmp_path: Path) ->
     ]
     async with rig(tmp_path, tap_uri=RTP) as here:
         for _, (recording,) in await record(here, *map(a_call, media)):
-            assert recording.duration_s == pytest.approx(2, abs=0.15)
+            assert recording.duration_s == pytest.approx(1.6, abs=0.15)
             (gap,) = recording.gaps
             assert (gap.start_s, gap.cause) == (1, GapCause.SILENCE)
 
@@ -148,7 +152,7 @@ async def test_a_source_that_changes_goes_on_in_the_same_recording(
             # Another source has another clock: its place is told by its arrival.
             assert abs(len(audio) - len(expected)) <= 0.1 * 8000
             np.testing.assert_array_equal(audio[:8000], expected[:8000])
-            np.testing.assert_array_equal(audio[-7000:], expected[-7000:])
+            np.testing.assert_array_equal(audio[-4000:], expected[-4000:])
             assert [each.what[:4] for each in recording.changes] == ["SSRC"]
             assert recording.packets.lost == 0
 
@@ -210,19 +214,20 @@ async def test_lost_opus_packets_leave_exactly_their_time(tmp_path: Path) -> Non
             assert recording.packets.lost == lost > 0
 
 
-@pytest.mark.parametrize("tap_uri", [WS, RTP])
-@pytest.mark.parametrize(
-    ("direction", "wanted"),
-    [
-        ("speak", {"speak": {SPEAK_HZ}}),
-        ("listen", {"listen": {LISTEN_HZ}}),
-        ("both", {"both": {SPEAK_HZ, LISTEN_HZ}}),
-        ("stereo", {"speak": {SPEAK_HZ}, "listen": {LISTEN_HZ}}),
-    ],
-)
+HALVES = {
+    "speak": {"speak": {SPEAK_HZ}},
+    "listen": {"listen": {LISTEN_HZ}},
+    "both": {"both": {SPEAK_HZ, LISTEN_HZ}},
+    "stereo": {"speak": {SPEAK_HZ}, "listen": {LISTEN_HZ}},
+}
+
+
+@together("tap_uri", [WS, RTP])
+@together("direction", list(HALVES))
 async def test_a_direction_has_its_half_of_the_call(
-    tmp_path: Path, tap_uri: str, direction: str, wanted: dict[str, set[int]]
+    tmp_path: Path, tap_uri: str, direction: str
 ) -> None:
+    wanted = HALVES[direction]
     async with rig(tmp_path, tap_uri=tap_uri, direction=direction) as here:
         request = a_call(MediaOptions(), seconds=1)
         ((_, recordings),) = await record(here, request, tracks=len(wanted))
@@ -238,7 +243,8 @@ async def test_rtcp_is_no_audio_and_a_bye_is_an_end(tmp_path: Path) -> None:
         MediaOptions(rtcp="same", rtcp_interval=0.1, bye=True, seconds=1),
         MediaOptions(rtcp="next", rtcp_interval=0.1, bye=True, seconds=1),
     ]
-    async with rig(tmp_path, tap_uri=RTP) as here:
+    listen = f"127.0.0.1:{_free_pair()}"
+    async with rig(tmp_path, tap_uri=RTP, rtp_listen=listen) as here:
         for call, (recording,) in await _record_unfinished(here, media):
             expected = reference(sent_by(call), "PCMU")
             np.testing.assert_array_equal(here.audio(recording), expected)
@@ -253,3 +259,15 @@ async def _record_unfinished(
     faults = FaultOptions(no_finished=True)
     requests = [CallRequest(media=each, faults=faults, seconds=None) for each in media]
     return await record(here, *requests)
+
+
+def _free_pair() -> int:
+    """Return a port that is free together with the one above it."""
+    for _ in range(100):
+        first, second = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in "ab")
+        with closing(first), closing(second), contextlib.suppress(OSError):
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            second.bind(("127.0.0.1", port + 1))
+            return port
+    raise AssertionError("no two neighbouring ports are free")

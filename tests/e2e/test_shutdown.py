@@ -17,7 +17,6 @@ from pathlib import Path
 
 import aiohttp
 import numpy as np
-import pytest
 import soundfile
 
 from relay_client.simulator import (
@@ -28,12 +27,11 @@ from relay_client.simulator import (
 )
 from server.library.recording import Recording
 from tests.e2e.rig import PROJECT, TOKEN, reference, sent_by, until
+from tests.e2e.together import together
 
 ROOT = Path(__file__).parents[2]
 STATIC = "a-static-token-for-swml"
 SECRET = "a-secret-that-signs-tokens"
-
-TRANSPORTS = pytest.mark.parametrize("transport", ["ws", "rtp"])
 
 
 @dataclass
@@ -140,7 +138,7 @@ async def _receiving(server: Served, count: int) -> None:
     )
 
 
-@TRANSPORTS
+@together("transport", ["ws", "rtp"])
 async def test_sigterm_loses_nothing_that_was_received(
     tmp_path: Path, transport: str
 ) -> None:
