@@ -84,7 +84,10 @@ def failed_document(
         ended_at=clock.at(ended_at),
         outcome=Outcome.FAILED,
         is_complete=False,
-        reason=f"The recording could not be written: {error}.",
+        reason=(
+            f"The recording could not be written: {error}. "
+            "What was written before is kept under .partial."
+        ),
         end_reason=EndReason.ERROR.value,
         origin=tap.origin.value,
         counts=tap.session.counts(track.info.track),
