@@ -18,7 +18,6 @@ import uuid
 from contextlib import AsyncExitStack
 
 import uvloop
-from aiohttp import web
 
 from relay_client import (
     AuthenticationError,
@@ -44,6 +43,8 @@ from server.taps.status import TapStatus
 from server.taps.tap import EndReason, Tap, TapLimits
 from server.taps.tokens import TokenSigner
 from server.transports.http_app import make_http_app
+from server.transports.http_connections import ConnectionGuard
+from server.transports.http_listener import HttpListener
 from server.transports.rtp_udp import RtpListener
 from server.transports.ws_tap import TapEndpoint
 
@@ -160,6 +161,8 @@ class TapServer:
 
     async def _open_http(self, stack: AsyncExitStack) -> None:
         token = self.settings.api_token
+        guard = ConnectionGuard()
+        self.metrics.watch_drops(lambda: guard.drops)
         app = make_http_app(
             taps=Service(
                 self.deck,
@@ -172,21 +175,13 @@ class TapServer:
             library=self.library,
             metrics=self.metrics,
             api_token="" if token is None else token.get_secret_value(),
+            guard=guard,
         )
         app.add_routes(self.endpoint.routes())
-        # aiohttp's access log would write the tokens of tap addresses.
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        listen = self.settings.http_listen
-        try:
-            site = web.TCPSite(runner, listen.host, listen.port)
-            await site.start()
-        except OSError as error:
-            raise StartupError(
-                f"cannot listen on {listen} (http_listen): {error.strerror}"
-            ) from error
-        self.http_port = runner.addresses[0][1]
+        listener = HttpListener(app, self.settings.http_listen, guard)
+        stack.push_async_callback(listener.close)
+        await listener.open()
+        self.http_port = listener.port
 
     async def _open_relay(self, stack: AsyncExitStack) -> None:
         if self.relay is None:

@@ -12,12 +12,18 @@ from server.library.store import Library
 from server.metrics import Metrics
 from server.transports.http_access import Access, add_security_headers
 from server.transports.http_api import HttpApi, TapService
+from server.transports.http_connections import ConnectionGuard
 from server.transports.http_problem import problems
 from server.transports.ui import Pages
 
 
 def make_http_app(
-    *, taps: TapService, library: Library, metrics: Metrics, api_token: str
+    *,
+    taps: TapService,
+    library: Library,
+    metrics: Metrics,
+    api_token: str,
+    guard: ConnectionGuard,
 ) -> web.Application:
     """Return the application, with no listener yet.
 
@@ -26,10 +32,17 @@ def make_http_app(
         library: Keeps the recordings; open.
         metrics: What `/metrics` shows.
         api_token: What users must show; empty to answer only this machine.
+        guard: Of the listener's connections; is told what each of them shows.
     """
     access = Access(api_token)
-    app = web.Application(middlewares=[problems, access.guard])
-    app.on_response_prepare.append(add_security_headers)
+
+    async def trust(request: web.Request, response: web.StreamResponse) -> None:
+        # Only a tap is ever let in to another protocol.
+        if response.status == 101 or access.is_signed_in(request):
+            guard.trust(request)
+
+    app = web.Application(middlewares=[guard.note, problems, access.guard])
+    app.on_response_prepare.extend((add_security_headers, trust))
     HttpApi(taps, library, metrics).add_to(app)
     Pages(access).add_to(app)
     return app

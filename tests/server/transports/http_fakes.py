@@ -19,6 +19,7 @@ from server.taps.refusal import TapRefusedError
 from server.taps.status import StartTap, TapStatus
 from server.transports.http_api import Readiness, TapNotFound, TapPage
 from server.transports.http_app import make_http_app
+from server.transports.http_connections import ConnectionGuard
 from server.transports.http_problem import Handler
 
 TOKEN = "a token that nobody guesses"
@@ -97,7 +98,13 @@ async def running(
     library.open()
     taps = FakeTaps()
     metrics = Metrics(taps.statuses)
-    app = make_http_app(taps=taps, library=library, metrics=metrics, api_token=token)
+    app = make_http_app(
+        taps=taps,
+        library=library,
+        metrics=metrics,
+        api_token=token,
+        guard=ConnectionGuard(),
+    )
 
     @web.middleware
     async def from_elsewhere(
