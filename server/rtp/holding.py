@@ -117,6 +117,11 @@ class HoldingArea:
     def __len__(self) -> int:
         return sum(len(source.datagrams) for source in self._sources.values())
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is held."""
+        return not self._sources
+
     def make_room_for(self, sources: int) -> None:
         """Be as large as it takes to hold so many sources of one network."""
         wanted = -(-sources * NETWORK_SHARE // self._bounds.max_sources)

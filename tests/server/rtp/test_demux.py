@@ -101,7 +101,117 @@ def test_what_is_held_expires_even_while_nobody_calls_the_timer() -> None:
     assert demux.drops == {"unannounced": 1}
 
 
-def test_a_source_named_twice_belongs_to_the_later_tap() -> None:
+def test_nothing_is_held_while_no_tap_waits_for_its_source() -> None:
+    demux = RtpDemux()
+    demux.awaiting = 0
+    send(demux, Sender().packets(3))
+    assert (demux.held_datagrams, demux.drops) == (0, {"unannounced": 3})
+    demux.awaiting = 1
+    send(demux, Sender().packets(3))
+    assert demux.held_datagrams == 3
+    assert demux.awaiting == 1
+
+
+def test_as_much_is_held_as_there_are_taps_that_wait() -> None:
+    demux = RtpDemux()
+    demux.awaiting = 100
+    for port in range(100):
+        send(demux, Sender().packets(2), (A[0], port))
+    assert demux.held_datagrams == 200
+
+
+# Sources that signalling named for several taps
+
+
+def test_taps_of_one_source_get_an_ssrc_each_in_the_order_of_naming() -> None:
+    demux, one, other = RtpDemux(), session(), session()
+    demux.add_source(A, one)
+    demux.add_source(A, other)
+    demux.add_source(A, other)
+    first, second = Sender(ssrc=1), Sender(ssrc=2)
+    for count in range(50):
+        now = count * 0.02
+        send(demux, first.packets(1) + second.packets(1), now=now)
+    assert (one.track_count, one.has_source(1), received(one)) == (1, True, 50)
+    assert (other.track_count, other.has_source(2), received(other)) == (1, True, 50)
+    assert demux.notices == {"shared_source": 1}
+
+
+def test_a_tap_keeps_its_ssrc_when_its_source_is_named_again() -> None:
+    demux, one, other = RtpDemux(), session(), session()
+    demux.add_source(A, one)
+    first, second = Sender(ssrc=1), Sender(ssrc=2)
+    send(demux, first.packets(5))
+    demux.add_source(A, other)
+    send(demux, second.packets(5), now=0.1)
+    send(demux, first.packets(5), now=0.1)
+    assert (received(one), received(other)) == (10, 5)
+
+
+def test_the_ssrc_of_an_ended_tap_does_not_go_to_the_other_of_its_source() -> None:
+    demux, one, other = RtpDemux(), session(), session()
+    demux.add_source(A, one)
+    demux.add_source(A, other)
+    first, second = Sender(ssrc=1), Sender(ssrc=2)
+    send(demux, first.packets(5))
+    send(demux, second.packets(5))
+    demux.remove(one)
+    for count in range(1000):
+        now = 0.1 + count * 0.02
+        send(demux, first.packets(1) + second.packets(1), now=now)
+        demux.handle_timer(now)
+    assert (other.track_count, received(other)) == (1, 1005)
+    assert demux.drops == {"after_end": 1000}
+    demux.remove(other)
+    assert received(one) == 5
+
+
+def test_the_ssrc_of_an_ended_tap_is_not_that_of_the_next_of_its_source() -> None:
+    demux, old, new = RtpDemux(), session(), session()
+    demux.add_source(A, old)
+    before, after = Sender(ssrc=1), Sender(ssrc=2)
+    send(demux, before.packets(5))
+    demux.remove(old)
+    demux.add_source(A, new)
+    send(demux, before.packets(5), now=0.1)
+    send(demux, after.packets(5), now=0.2)
+    assert (received(new), new.has_source(2)) == (5, True)
+    assert demux.drops == {"after_end": 5}
+
+
+def test_a_tap_gets_the_ssrc_of_the_one_before_if_it_gets_no_other() -> None:
+    demux, old, new = RtpDemux(), session(), session()
+    demux.add_source(A, old)
+    sender = Sender()
+    send(demux, sender.packets(5))
+    demux.remove(old)
+    demux.add_source(A, new)
+    send(demux, sender.packets(200), now=0.1)
+    assert received(new) == 200 - demux.drops["after_end"]
+    assert 0 < demux.drops["after_end"] <= 105
+
+
+def test_early_audio_on_a_source_of_several_taps_is_dealt_out_too() -> None:
+    demux, one, other = RtpDemux(), session(), session()
+    demux.add_source(A, one)
+    demux.remove(one)
+    send(demux, Sender(ssrc=2).packets(5))
+    demux.add_source(A, other)
+    assert received(other) == 5
+    assert demux.held_datagrams == 0
+
+
+def test_rtcp_of_a_source_of_several_taps_finds_its_tap() -> None:
+    demux, one, other = RtpDemux(), session(), session()
+    demux.add_source(A, one)
+    demux.add_source(A, other)
+    send(demux, Sender(ssrc=1).packets(3))
+    send(demux, Sender(ssrc=2).packets(3))
+    demux.receive_datagrams([(bye(2), A)], PORT, 0.1)
+    assert (one.ended, other.ended) == (None, "bye")
+
+
+def test_a_source_named_again_belongs_to_the_tap_that_is_left() -> None:
     demux, old, new = RtpDemux(), session(), session()
     demux.add_source(A, old)
     demux.add_source(A, new)
@@ -153,19 +263,48 @@ def test_an_ended_source_may_be_named_again() -> None:
 
 def test_stragglers_on_the_port_of_a_removed_tap_are_known_as_such() -> None:
     demux, target, successor = RtpDemux(), session(), session()
-    demux.add_port(PORT, target)
+    demux.add_port(PORT, target, A)
     sender = Sender()
     send(demux, sender.packets(5), now=1.0)
     demux.remove(target)
     send(demux, sender.packets(5), now=1.2)
     assert demux.drops == {"after_end": 5}
-    demux.handle_timer(20.0)
-    send(demux, sender.packets(1), now=20.0)
-    assert demux.held_datagrams == 1
+    assert demux.is_resting(PORT, 11.0)
+    send(demux, sender.packets(1), now=11.0)
+    assert demux.is_resting(PORT, 20.9)
+    assert not demux.is_resting(PORT, 21.0)
+    assert not demux.is_resting(PORT + 2, 11.0)
 
     demux.add_port(PORT, successor)
-    send(demux, sender.packets(3), B, now=21.0)
-    assert received(successor) == 3
+    send(demux, sender.packets(100), now=21.0)
+    send(demux, Sender().packets(60), B, now=21.0)
+    demux.handle_timer(23.0)
+    assert received(successor) == 60
+    assert demux.drops == {"after_end": 106}
+
+
+def test_another_ssrc_from_where_a_tap_has_ended_is_no_straggler() -> None:
+    demux, old, new = RtpDemux(accept_unknown=True), session(), session()
+    demux.add_source(A, old)
+    send(demux, Sender(ssrc=1).packets(5))
+    demux.remove(old)
+    send(demux, Sender(ssrc=2).packets(5), now=0.1)
+    assert demux.drops == {}
+    assert demux.next_event() is not None
+    demux.add_source(A, new)
+    assert received(new) == 5
+
+
+def test_a_sender_on_hold_that_outlasts_its_tap_begins_anew() -> None:
+    demux, target = RtpDemux(accept_unknown=True), session()
+    demux.add_source(A, target)
+    sender = Sender()
+    send(demux, sender.packets(5))
+    demux.handle_timer(60.0)
+    demux.remove(target)
+    send(demux, sender.packets(5), now=60.5)
+    assert demux.drops == {}
+    assert demux.next_event() == NewSource(A, PORT, SSRC, 0)
 
 
 # Ports opened for one tap
@@ -176,11 +315,78 @@ def test_the_first_valid_source_gets_the_port_with_all_that_it_sent() -> None:
     demux.add_port(PORT, target)
     stray = Sender(ssrc=1)
     send(demux, stray.packets(1), B)
-    send(demux, Sender().packets(5), A)
-    send(demux, stray.packets(5), B)
-    assert extent(events_of(target.take(1.0))) == 800
+    send(demux, Sender().packets(5), A, now=1.0)
+    send(demux, stray.packets(3), (B[0], 9), now=1.1)
+    assert target.track_count == 0
+    assert demux.get_timer() == pytest.approx(2.02)
+    demux.handle_timer(2.1)
+    assert extent(events_of(target.take(2.1))) == 800
+    assert target.track_started_at(0) == 1.0
+    send(demux, stray.packets(2), B, now=2.2)
     assert demux.drops == {"foreign_source": 6}
     assert demux.held_datagrams == 0
+    assert demux.get_timer() is None
+
+
+def test_a_port_is_decided_by_datagrams_even_while_nobody_calls_the_timer() -> None:
+    demux, target = RtpDemux(), session()
+    demux.add_port(PORT, target)
+    send(demux, Sender().packets(100))
+    assert received(target) == 100
+
+
+def test_a_stranger_who_is_faster_than_the_hint_is_not_heard() -> None:
+    demux, target = RtpDemux(), session()
+    demux.add_port(PORT, target, A)
+    stranger = Sender(ssrc=1)
+    send(demux, stranger.packets(10), B)
+    send(demux, Sender().packets(50), A, now=0.2)
+    send(demux, stranger.packets(10), B, now=1.2)
+    assert (received(target), target.track_count) == (50, 1)
+    assert demux.drops == {"foreign_source": 20}
+
+
+def test_a_stranger_who_is_faster_than_the_reply_is_not_heard() -> None:
+    demux, target = RtpDemux(), session()
+    demux.add_port(PORT, target)
+    stranger, right = Sender(ssrc=1), Sender()
+    for count in range(25):
+        send(demux, stranger.packets(1), B, now=count * 0.02)
+        send(demux, right.packets(1), A, now=count * 0.02)
+    demux.add_port(PORT, target, A)
+    assert (received(target), target.track_count) == (25, 1)
+    assert target.track_started_at(0) == 0.0
+    assert demux.drops == {"foreign_source": 25}
+
+
+def test_the_hint_is_waited_for_from_when_it_is_known() -> None:
+    demux, target = RtpDemux(), session()
+    demux.add_port(PORT, target)
+    send(demux, Sender(ssrc=1).packets(45), B)
+    demux.add_port(PORT, target, A)
+    demux.handle_timer(1.5)
+    send(demux, Sender().packets(5), A, now=1.6)
+    assert (received(target), target.has_source(SSRC)) == (5, True)
+
+
+def test_a_port_whose_hint_does_not_show_itself_is_for_the_first_of_its_host() -> None:
+    demux, target = RtpDemux(), session()
+    demux.add_port(PORT, target, A)
+    send(demux, Sender(ssrc=1).packets(5), B)
+    send(demux, Sender().packets(5), (A[0], 61_000), now=0.1)
+    demux.handle_timer(1.2)
+    assert (received(target), target.has_source(SSRC)) == (5, True)
+
+
+def test_a_tap_that_ends_gets_what_is_held_on_its_port() -> None:
+    demux, target, silent = RtpDemux(), session(), session()
+    demux.add_port(PORT, target)
+    demux.add_port(PORT + 2, silent)
+    send(demux, Sender().packets(5))
+    demux.settle(target)
+    assert received(target) == 5
+    demux.settle(silent)
+    assert received(silent) == 0
 
 
 def test_the_named_source_takes_the_port_over_and_keeps_it() -> None:
@@ -188,10 +394,12 @@ def test_the_named_source_takes_the_port_over_and_keeps_it() -> None:
     demux.add_port(PORT, target)
     foreign = Sender(ssrc=1)
     send(demux, foreign.packets(5), B)
+    demux.handle_timer(2.0)
     demux.add_port(PORT, target, A)
-    send(demux, Sender().packets(5), A, now=1.0)
-    send(demux, foreign.packets(5), B, now=1.1)
+    send(demux, Sender().packets(5), A, now=2.0)
+    send(demux, foreign.packets(5), B, now=2.1)
     demux.add_port(PORT, target)
+    demux.add_port(PORT, target, A)
     assert received(target) == 10
     assert demux.drops == {"foreign_source": 5}
 
@@ -201,8 +409,9 @@ def test_one_packet_of_the_named_source_does_not_take_the_port_over() -> None:
     demux.add_port(PORT, target, A)
     sender = Sender()
     send(demux, sender.packets(2), B)
-    send(demux, Sender(ssrc=1).packets(1), A, now=0.04)
-    send(demux, sender.packets(2), B, now=0.05)
+    demux.handle_timer(1.1)
+    send(demux, Sender(ssrc=1).packets(1), A, now=1.2)
+    send(demux, sender.packets(2), B, now=1.3)
     assert received(target) == 4
     assert demux.held_datagrams == 1
 
@@ -223,8 +432,28 @@ def test_a_port_may_be_given_to_another_tap() -> None:
     demux.add_port(PORT, new)
     assert demux.drops == {"unannounced": 1}
     send(demux, Sender().packets(3), A)
+    demux.settle(new)
     assert received(old) == 0
     assert received(new) == 3
+
+
+def test_a_source_of_an_earlier_tap_gets_the_port_again_if_it_is_named() -> None:
+    demux, old, new = RtpDemux(), session(), session()
+    demux.add_port(PORT, old, A)
+    sender = Sender()
+    send(demux, sender.packets(3))
+    demux.remove(old)
+    demux.add_port(PORT, new, A)
+    send(demux, sender.packets(3), now=0.1)
+    assert received(new) == 3
+
+
+def test_a_source_named_for_a_port_is_heard_there_and_nowhere_else() -> None:
+    demux, named, ported = RtpDemux(), session(), session()
+    demux.add_source(A, named)
+    demux.add_port(PORT, ported, A)
+    send(demux, Sender().packets(3), A)
+    assert (received(named), received(ported)) == (0, 3)
 
 
 def test_one_source_may_send_to_the_ports_of_two_taps() -> None:
@@ -292,7 +521,7 @@ def test_rtcp_finds_its_tap_by_source_and_ssrc(
 @pytest.mark.parametrize("target_port", [PORT, PORT + 1])
 def test_rtcp_finds_the_tap_of_a_port(target_port: int) -> None:
     demux, target = RtpDemux(), session()
-    demux.add_port(PORT, target)
+    demux.add_port(PORT, target, A)
     send(demux, Sender().packets(3))
     source = (A[0], A[1] + 1)
     demux.receive_datagrams([(bye(SSRC), source)], target_port, 0.1)

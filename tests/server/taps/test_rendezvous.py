@@ -203,6 +203,7 @@ def test_each_tap_gets_a_port_and_gives_it_back() -> None:
     assert meeting.refused["no_free_port"] == 1
 
     demux.receive_datagrams([(data, SOURCE) for data in packets(1)], 40_001, 1.0)
+    demux.handle_timer(2.0)
     assert heard(second) == 3
     meeting.remove(first)
     assert announce(meeting, Transport.RTP).port == first.port
