@@ -8,6 +8,9 @@ cannot be confused, because the media itself names no call:
 - RTP by the local port opened for that tap alone, or by the source address that the
   platform named in `source_device` (the demultiplexer holds what comes before that).
 
+Taps that nobody announced get half of the room at most, so that there is room for those
+that were.
+
 Pure: `now` is monotonic, `wall` is seconds since 1970; ids come from `new_id`.
 """
 
@@ -19,8 +22,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from server.audio import AudioFormat, ByteOrder
-from server.rtp.address import Address, normal_address
+from server.rtp.address import Address, network_of, normal_address
 from server.rtp.demux import NewSource, RtpDemux
+from server.rtp.ended import AFTER_END_TIME
 from server.rtp.payload_types import PayloadFormats
 from server.rtp.session import RtpSession
 from server.taps.refusal import TapRefusedError
@@ -36,6 +40,10 @@ from server.taps.ws_session import WsSession
 
 TOKEN_LIFE = 4 * 3600
 """Seconds a token opens a tap; a tap that is open is not closed by its expiry."""
+
+MAX_GUESTS_OF_A_NETWORK = 20
+"""Unannounced RTP taps that one sender may have at a time, unless a quarter of the room
+for such taps is more."""
 
 MAX_REMEMBERED = 10_000
 """Ended taps whose tokens are recognised as used up."""
@@ -91,6 +99,11 @@ class Rendezvous:
         self._new_id = new_id
         self._free_ports = deque(options.ports)
         self._ended: dict[str, None] = {}
+        # Those over RTP whose source is to be named yet.
+        self._awaiting: set[str] = set()
+        # Those that nobody announced, and which network each came from over RTP.
+        self._guests: dict[str, str] = {}
+        self._demux.awaiting = 0
         self._begun: deque[Tap] = deque()
         self._by_token: dict[str, Tap] = {}
         self.taps: dict[str, Tap] = {}
@@ -120,8 +133,10 @@ class Rendezvous:
             tap.token = self._signer.issue(tap.control_id, int(wall) + TOKEN_LIFE)
             self._by_token[tap.token] = tap
         elif self._options.ports:
-            tap.port = self._take_port()
+            tap.port = self._take_port(now)
             self._demux.add_port(tap.port, self._rtp_session(tap))
+        else:
+            self._await_source(tap)
         return self._register(tap)
 
     def source_named(
@@ -138,6 +153,7 @@ class Rendezvous:
         if sent is not None:
             self._rtp_session(tap).expect(PayloadFormats(sent))
         source = normal_address(*source)
+        self._stop_awaiting(tap)
         if tap.port is None:
             self._demux.add_source(source, self._rtp_session(tap))
         else:
@@ -153,12 +169,12 @@ class Rendezvous:
         if token and (tap := self._by_token.get(token)) is not None:
             return tap
         if self._is_static(token):
-            return self._unannounced(TapOrigin.STATIC, self._new_id(), now)
+            return self._guest(TapOrigin.STATIC, now)
         claims = self._signer.verify(token, wall)
         if isinstance(claims, TokenClaims):
             return self._admit_signed(claims.tap_id, now)
         if self._options.accept_any:
-            return self._unannounced(TapOrigin.FOREIGN, self._new_id(), now)
+            return self._guest(TapOrigin.FOREIGN, now)
         self.refused[f"token_{claims.reason.value}"] += 1
         raise TapRefusedError(403, "This is not the address of a tap.")
 
@@ -177,6 +193,8 @@ class Rendezvous:
         for tap in self.taps.values():
             tap.observe(now)
             if tap.is_due(now):
+                if isinstance(tap.session, RtpSession):
+                    self._demux.settle(tap.session)
                 due.append(tap)
         return due
 
@@ -184,6 +202,8 @@ class Rendezvous:
         """Forget a tap that is over; its token opens nothing any more."""
         self.taps.pop(tap.control_id, None)
         self._by_token.pop(tap.token, None)
+        self._guests.pop(tap.control_id, None)
+        self._stop_awaiting(tap)
         self._ended[tap.control_id] = None
         if len(self._ended) > MAX_REMEMBERED:
             self._ended.pop(next(iter(self._ended)))
@@ -219,6 +239,23 @@ class Rendezvous:
         )
         return self._register(self._new_tap(announcement, control_id, now))
 
+    def _guest(self, origin: TapOrigin, now: float) -> Tap:
+        if not self.is_full and not self._has_guest_room():
+            self.refused["too_many_foreign_taps"] += 1
+            raise TapRefusedError(
+                503, "As many taps are live as there may be that nobody announced."
+            )
+        tap = self._unannounced(origin, self._new_id(), now)
+        self._guests[tap.control_id] = ""
+        return tap
+
+    def _has_guest_room(self, network: str = "") -> bool:
+        room = (self._options.max_taps + 1) // 2
+        if len(self._guests) >= room:
+            return False
+        of_network = list(self._guests.values()).count(network) if network else 0
+        return of_network < max(MAX_GUESTS_OF_A_NETWORK, room // 4)
+
     def _welcome(self, source: NewSource, now: float) -> None:
         announcement = Announcement(
             transport=Transport.RTP,
@@ -229,8 +266,21 @@ class Rendezvous:
         if self.is_closed or self.is_full:
             self.refused["too_many_taps"] += 1
             return
+        network = network_of(source.addr[0])
+        if not self._has_guest_room(network):
+            self.refused["too_many_foreign_taps"] += 1
+            return
         tap = self._register(self._new_tap(announcement, self._new_id(), now))
+        self._guests[tap.control_id] = network
         self._demux.add_source(source.addr, self._rtp_session(tap))
+
+    def _await_source(self, tap: Tap) -> None:
+        self._awaiting.add(tap.control_id)
+        self._demux.awaiting = len(self._awaiting)
+
+    def _stop_awaiting(self, tap: Tap) -> None:
+        self._awaiting.discard(tap.control_id)
+        self._demux.awaiting = len(self._awaiting)
 
     def _check_room(self) -> None:
         if self.is_closed:
@@ -242,13 +292,21 @@ class Rendezvous:
                 503, f"{self._options.max_taps} taps are live, which is the limit."
             )
 
-    def _take_port(self) -> int:
-        if not self._free_ports:
-            self.refused["no_free_port"] += 1
-            raise TapRefusedError(
-                503, f"All {len(self._options.ports)} RTP ports are in use."
-            )
-        return self._free_ports.popleft()
+    def _take_port(self, now: float) -> int:
+        """Return the port that was not used for the longest time.
+
+        One that was used just now rests: its last sender may not have stopped yet.
+        """
+        for port in self._free_ports:
+            if not self._demux.is_resting(port, now):
+                self._free_ports.remove(port)
+                return port
+        self.refused["no_free_port"] += 1
+        raise TapRefusedError(
+            503,
+            f"All {len(self._options.ports)} RTP ports are in use, or were until "
+            f"{AFTER_END_TIME:.0f} s ago.",
+        )
 
     def _new_tap(self, announcement: Announcement, control_id: str, now: float) -> Tap:
         options = self._options

@@ -64,8 +64,8 @@ def an_announcement(transport: Transport) -> Announcement:
     )
 
 
-def announce(meeting: Rendezvous, transport: Transport) -> Tap:
-    return meeting.announce(an_announcement(transport), now=0.0, wall=WALL)
+def announce(meeting: Rendezvous, transport: Transport, now: float = 0.0) -> Tap:
+    return meeting.announce(an_announcement(transport), now=now, wall=WALL)
 
 
 def packets(first: int, count: int = 3) -> list[bytes]:
@@ -206,7 +206,47 @@ def test_each_tap_gets_a_port_and_gives_it_back() -> None:
     demux.handle_timer(2.0)
     assert heard(second) == 3
     meeting.remove(first)
-    assert announce(meeting, Transport.RTP).port == first.port
+    assert announce(meeting, Transport.RTP, now=12.0).port == first.port
+
+
+def test_a_port_rests_before_another_tap_gets_it() -> None:
+    meeting, demux = a_rendezvous(replace(OPTIONS, ports=(40_000, 40_001)))
+    first, second = (announce(meeting, Transport.RTP) for _ in range(2))
+    meeting.source_named(first, SOURCE)
+    demux.receive_datagrams([(data, SOURCE) for data in packets(1)], 40_000, 1.0)
+    meeting.remove(first)
+    demux.handle_timer(2.0)
+    meeting.remove(second)
+    with pytest.raises(TapRefusedError, match="or were until 10 s ago"):
+        announce(meeting, Transport.RTP, now=3.0)
+    demux.receive_datagrams([(data, SOURCE) for data in packets(4)], 40_000, 5.0)
+    third = announce(meeting, Transport.RTP, now=14.0)
+    assert third.port == second.port
+    assert heard(first) == 3
+    assert demux.drops == {"after_end": 3}
+
+
+def test_a_tap_that_ends_while_its_source_is_waited_for_keeps_its_audio() -> None:
+    meeting, demux = a_rendezvous(replace(OPTIONS, ports=(40_000,)))
+    tap = announce(meeting, Transport.RTP)
+    demux.receive_datagrams([(data, SOURCE) for data in packets(1)], 40_000, 1.0)
+    tap.end(EndReason.SHUTDOWN, 1.1)
+    assert meeting.take_due(1.1) == [tap]
+    assert heard(tap) == 3
+
+
+def test_strangers_are_not_held_once_every_tap_has_its_source() -> None:
+    meeting, demux = a_rendezvous()
+    stranger = [(data, ("203.0.113.9", 1)) for data in packets(1)]
+    demux.receive_datagrams(stranger, 40_000, 1.0)
+    assert demux.held_datagrams == 0
+    named, given_up = (announce(meeting, Transport.RTP) for _ in range(2))
+    demux.receive_datagrams(stranger, 40_000, 1.1)
+    assert demux.held_datagrams == 3
+    meeting.source_named(named, SOURCE)
+    assert demux.awaiting == 1
+    meeting.remove(given_up)
+    assert demux.awaiting == 0
 
 
 def test_a_named_source_takes_a_port_over() -> None:
@@ -236,6 +276,45 @@ def test_an_unknown_rtp_source_is_not_taken_when_there_is_no_room() -> None:
     meeting.welcome_sources(1.1)
     assert not meeting.taps
     assert meeting.refused["too_many_taps"] == 1
+
+
+def stream_from(demux: RtpDemux, meeting: Rendezvous, host: str, port: int) -> None:
+    batch = [(data, (host, port)) for data in packets(1)]
+    demux.receive_datagrams(batch, 40_000, 1.0)
+    meeting.welcome_sources(1.0)
+
+
+def test_strangers_leave_room_for_announced_taps() -> None:
+    meeting, demux = a_rendezvous(
+        replace(OPTIONS, accept_any=True, max_taps=20), accept_unknown=True
+    )
+    for number in range(6):
+        stream_from(demux, meeting, f"203.0.113.{number}", 1)
+    meeting.admit("", now=1.0, wall=WALL)
+    for _ in range(3):
+        guest = meeting.admit(STATIC, now=1.0, wall=WALL)
+    with pytest.raises(TapRefusedError, match="nobody announced") as refusal:
+        meeting.admit(STATIC, now=1.0, wall=WALL)
+    assert refusal.value.status == 503
+    stream_from(demux, meeting, "203.0.113.9", 1)
+    assert meeting.refused == {"too_many_foreign_taps": 2}
+    assert len(meeting.taps) == 10
+    for _ in range(10):
+        announce(meeting, Transport.WS)
+    meeting.remove(guest)
+    assert meeting.admit(STATIC, now=1.0, wall=WALL)
+
+
+def test_one_stranger_leaves_room_for_others() -> None:
+    meeting, demux = a_rendezvous(
+        replace(OPTIONS, accept_any=True, max_taps=100), accept_unknown=True
+    )
+    for port in range(1, 31):
+        stream_from(demux, meeting, "203.0.113.9", port)
+    assert len(meeting.taps) == 20
+    stream_from(demux, meeting, "203.0.113.10", 1)
+    assert len(meeting.taps) == 21
+    assert meeting.refused == {"too_many_foreign_taps": 10}
 
 
 def test_no_tap_is_taken_beyond_the_limit() -> None:
