@@ -56,7 +56,10 @@ async def test_a_track_that_could_not_be_written_keeps_what_is_known_of_it() -> 
     tap.end(EndReason.STOPPED, 2.0)
     document = failed_document(tap, Track(INFO, []), OSError("disk full"), CLOCK)
     assert document.state is Outcome.FAILED
-    assert document.verdict.reason == "The recording could not be written: disk full."
+    assert document.verdict.reason == (
+        "The recording could not be written: disk full. "
+        "What was written before is kept under .partial."
+    )
     assert not document.has_audio
     assert document.packets.received == 1
     assert document.ended_at == datetime.fromtimestamp(1_000_002, UTC)
