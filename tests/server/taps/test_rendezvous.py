@@ -131,6 +131,8 @@ def test_a_token_signed_before_a_restart_is_a_foreign_tap_with_its_id() -> None:
     after, _ = a_rendezvous()
     tap = after.admit(token, now=1.0, wall=WALL)
     assert (tap.control_id, tap.origin) == ("id-1", TapOrigin.FOREIGN)
+    # The same tap once more, when its sender comes back.
+    assert after.admit(token, now=2.0, wall=WALL) is tap
 
 
 @pytest.mark.parametrize("token", ["", "x", "A" * 60, "\u00e9\udc80", "a" * 100_000])
