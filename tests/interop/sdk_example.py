@@ -62,8 +62,11 @@ async def dial(client: Any, number: str) -> Any:
 async def main() -> None:
     client = RelayClient(contexts=["office"])
     done = asyncio.get_running_loop().create_future()
+    received = asyncio.Event()
 
     async def on_call(call: Any) -> None:
+        # One request after the other, so that their order is the same in every run.
+        await received.wait()
         try:
             await handle(call, done)
         except Exception as exc:
@@ -73,6 +76,7 @@ async def main() -> None:
     async with client:
         say("connected", has_protocol=bool(client.relay_protocol))
         await client.receive(["later"])
+        received.set()
         async with asyncio.timeout(2 * TIMEOUT):
             await done
         leg = await dial(client, "+15550002222")
