@@ -178,6 +178,7 @@ class TapServer:
             guard=guard,
         )
         app.add_routes(self.endpoint.routes())
+        stack.push_async_callback(self.endpoint.close)
         listener = HttpListener(app, self.settings.http_listen, guard)
         stack.push_async_callback(listener.close)
         await listener.open()

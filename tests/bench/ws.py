@@ -32,6 +32,8 @@ from tests.bench.ws_load import PTIME_S, Load
 FLOOR = "floor"
 TAPDECK = "tapdeck"
 SERVERS = (FLOOR, "picows", "aiohttp", "aiohttp-events", "events", TAPDECK)
+SETTLE_S = 0.5
+IDLE_S = 2.0
 WARM_UP_S = 1.0
 PRINT = sys.stdout.write
 
@@ -47,6 +49,8 @@ class Figures:
     """CPU, user and system, all threads."""
     core: float
     """Of one core, while the load was on."""
+    idle_us_per_tap: float
+    """CPU that a connected, silent tap takes a second."""
     idle_kb_per_tap: float
     """Resident memory once connected, before any audio."""
     kb_per_tap: float
@@ -93,7 +97,10 @@ def measure_one(server: str, taps: int, seconds: float) -> Figures:
         with _serving(server, recordings) as (process, port):
             empty_kb = _resident_kb(process.pid)
             load = Load("127.0.0.1", port, "/tap/{}", taps)
-            time.sleep(0.5)
+            time.sleep(SETTLE_S)
+            idle_cpu_s = -_cpu_s(process.pid)
+            time.sleep(IDLE_S)
+            idle_cpu_s += _cpu_s(process.pid)
             idle_kb = _resident_kb(process.pid)
             load.run(WARM_UP_S)
             before = _cpu_s(process.pid)
@@ -111,6 +118,7 @@ def measure_one(server: str, taps: int, seconds: float) -> Figures:
         messages=result.messages,
         us_per_message=round(cpu_s / result.messages * 1e6, 2),
         core=round(cpu_s / result.seconds, 3),
+        idle_us_per_tap=round(idle_cpu_s / IDLE_S / taps * 1e6, 1),
         idle_kb_per_tap=round((idle_kb - empty_kb) / taps, 1),
         kb_per_tap=round((full_kb - empty_kb) / taps, 1),
         behind=result.behind,
@@ -124,14 +132,15 @@ def table(figures: Sequence[Figures]) -> str:
     """Return the figures as text, with the ratio to the floor of the same run."""
     floor = next((each for each in figures if each.server == FLOOR), None)
     lines = [
-        "server            us/msg   x floor   taps/core   KB idle   KB/tap   behind   "
-        "files  wrong  inserted s"
+        "server            us/msg   x floor   taps/core   us/s idle   KB idle   "
+        "KB/tap   behind   files  wrong  inserted s"
     ]
     for each in figures:
         ratio = f"{each.us_per_message / floor.us_per_message:.2f}" if floor else "-"
         lines.append(
             f"{each.server:16} {each.us_per_message:7.2f} {ratio:>9} "
-            f"{each.taps_per_core:11d} {each.idle_kb_per_tap:9.1f} "
+            f"{each.taps_per_core:11d} {each.idle_us_per_tap:11.1f} "
+            f"{each.idle_kb_per_tap:9.1f} "
             f"{each.kb_per_tap:8.1f} {each.behind:8d} {each.files:7d} "
             f"{each.wrong:6d} {each.inserted_s:11.1f}"
         )

@@ -36,6 +36,9 @@ from server.taps.tokens import TokenSigner
 from server.taps.ws_session import WsSession
 from server.transports.ws_tap import TapEndpoint
 
+MAX_TAPS = 20_000
+"""Half of which may be taps that nobody announced, as those of a benchmark are."""
+
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _ACCEPT = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
@@ -137,7 +140,7 @@ async def aiohttp_events() -> AsyncIterator[int]:
 @asynccontextmanager
 async def events() -> AsyncIterator[int]:
     """Serve with Tapdeck's endpoint, up to the events of each tap."""
-    options = RendezvousOptions(accept_any=True, expected=PCMU_8000)
+    options = RendezvousOptions(accept_any=True, expected=PCMU_8000, max_taps=MAX_TAPS)
     numbers = itertools.count()
     rendezvous = Rendezvous(
         signer=TokenSigner(b"of a benchmark"),
@@ -219,6 +222,7 @@ async def tapdeck(recordings: Path) -> AsyncIterator[int]:
         "http_listen": "127.0.0.1:0",
         "rtp_listen": "127.0.0.1:0",
         "recordings_dir": str(recordings),
+        "max_taps": str(MAX_TAPS),
     }
     settings = load_settings(file=None, environ={}, flags=flags)
     setup_logging(level="warning", log_format="human")
