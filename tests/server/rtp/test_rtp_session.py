@@ -6,8 +6,9 @@ import struct
 
 import pytest
 
-from server.audio import Digit, GapCause, Run, SourceChange
+from server.audio import AudioFormat, Codec, Digit, GapCause, Run, SourceChange
 from server.rtp.packet import RtpPacket
+from server.rtp.payload_types import PayloadFormats
 from server.rtp.session import MAX_CANDIDATES, MAX_RETIRED
 from tests.server.rtp.builders import (
     SSRC,
@@ -353,3 +354,11 @@ def test_a_tap_tells_its_sources_and_when_each_was_heard() -> None:
         OTHER: pytest.approx(1.12),
         7: pytest.approx(2.1),
     }
+
+
+def test_sources_yet_to_come_are_read_as_the_platform_says_that_it_sends() -> None:
+    target = session()
+    l16 = AudioFormat(Codec.L16, 16_000)
+    target.expect(PayloadFormats(l16))
+    feed(target, Sender(payload_type=96).packets(2), 0.0)
+    assert target.track_format(0) == l16
