@@ -1,7 +1,7 @@
 """The deck: every live tap with its stream, moved along by one ticker.
 
-The ticker looks at each tap every half second: it passes on what the tap has heard,
-notices silence and deadlines, and lets ends happen. Whatever a tap comes to, it leaves
+Once a second the ticker passes on what a tap has heard, and twice a second it looks for
+silence and deadlines, and lets ends happen. Whatever a tap comes to, it leaves
 one document in the library for each of its tracks, and one if it never had a track.
 """
 
@@ -30,8 +30,12 @@ from server.taps.tap import EndReason, Tap
 log = logging.getLogger(__name__)
 
 TICK_S = 0.05
-SLOTS = 10
-"""Each tick looks at one tap in this many, so that the work is spread evenly."""
+SLOTS = 20
+"""Each tick passes on the audio of one tap in this many, so that the work is spread
+evenly, and each tap is written once a second."""
+
+LOOKS = 2
+"""How many times in SLOTS ticks a tap is looked at, to see whether it is over."""
 
 MAX_RECENT = 200
 """Ended taps that the API goes on showing."""
@@ -94,7 +98,7 @@ class Deck:
                 log.exception("the ticker met an error")
 
     def tick(self, now: float) -> None:
-        """Look at the taps whose turn it is, and at every deadline now and then."""
+        """Look after the taps whose turn it is."""
         self._tick = (self._tick + 1) % SLOTS
         self._demux.handle_timer(now)
         self._rendezvous.welcome_sources(now)
@@ -102,10 +106,14 @@ class Deck:
             self._begin(tap)
         for stream in self._slots[self._tick]:
             self._pump(stream, now)
-        if self._tick % (SLOTS // 2) == 0:
-            self._count_drops(now)
-            for tap in self._rendezvous.take_due(now):
+        for look in range(LOOKS):
+            slot = self._slots[(self._tick + look * SLOTS // LOOKS) % SLOTS]
+            for tap in self._rendezvous.take_due(now, [each.tap for each in slot]):
                 self._finish(tap)
+        self._counters.observe("rtp", self._demux.drops)
+        self._counters.observe("rtp notices", self._demux.notices)
+        self._counters.observe("refused", self._rendezvous.refused)
+        self._counters.log(log, now)
 
     def statuses(self, limit: int | None = None) -> list[TapStatus]:
         """Describe the live taps, then those that ended last, newest first."""
@@ -137,14 +145,6 @@ class Deck:
         await asyncio.gather(*self._finishing, return_exceptions=True)
         await asyncio.gather(*(each.abandon() for each in self._streams.values()))
 
-    def _count_drops(self, now: float) -> None:
-        self._counters.observe("rtp", self._demux.drops)
-        self._counters.observe("refused", self._rendezvous.refused)
-        for tap in self._rendezvous.taps.values():
-            if tap.session.drops:
-                self._counters.observe(tap.control_id, tap.session.drops)
-        self._counters.log(log, now)
-
     def _begin(self, tap: Tap) -> None:
         stream = TapStream(
             tap,
@@ -165,6 +165,8 @@ class Deck:
         except Exception as error:
             stream.log.exception("this tap met an error")
             stream.tap.end(EndReason.ERROR, now, type(error).__name__)
+        if stream.tap.session.drops:
+            self._counters.observe(stream.tap.control_id, stream.tap.session.drops)
 
     def _finish(self, tap: Tap) -> None:
         tap.close()
