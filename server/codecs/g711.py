@@ -7,6 +7,7 @@ does: 14-bit µ-law values by 4, 13-bit A-law values by 8.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from server.audio import Samples
 
@@ -33,15 +34,32 @@ def _alaw_table() -> Samples:
     return np.where(code & 0x80, magnitude, -magnitude).astype(np.int16)
 
 
+def _pairs(table: Samples) -> npt.NDArray[np.uint32]:
+    """Return the two samples, side by side in memory, for every two codes."""
+    codes = np.arange(1 << 16, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
+    return table[codes].view(np.uint32).ravel()
+
+
 _MULAW = _mulaw_table()
 _ALAW = _alaw_table()
+_MULAW_PAIRS = _pairs(_MULAW)
+_ALAW_PAIRS = _pairs(_ALAW)
 
 
 def decode_mulaw(data: bytes) -> Samples:
     """Return one sample for each byte of µ-law (PCMU)."""
-    return _MULAW[np.frombuffer(data, np.uint8)]
+    return _decode(data, _MULAW, _MULAW_PAIRS)
 
 
 def decode_alaw(data: bytes) -> Samples:
     """Return one sample for each byte of A-law (PCMA)."""
-    return _ALAW[np.frombuffer(data, np.uint8)]
+    return _decode(data, _ALAW, _ALAW_PAIRS)
+
+
+def _decode(data: bytes, table: Samples, pairs: npt.NDArray[np.uint32]) -> Samples:
+    if len(data) % 2:
+        return table[np.frombuffer(data, np.uint8)]
+    # Two codes at a time, and with `clip` unchecked, which every index passes: a third
+    # of the time.
+    found = pairs.take(np.frombuffer(data, np.uint16), mode="clip")
+    return found.view(np.int16)

@@ -22,9 +22,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from server.rtp.address import Address
+from server.rtp.batch import DatagramBatch
 from server.rtp.ended import AFTER_END_TIME, PAUSE, EndedSources, PortPast
 from server.rtp.errors import RtpError
 from server.rtp.holding import HoldingArea, HoldingBounds
+from server.rtp.lanes import Lanes
 from server.rtp.named_source import NamedSource, Route
 from server.rtp.packet import RtpPacket
 from server.rtp.ports import OpenPort
@@ -76,6 +78,9 @@ class RtpDemux:
         self._awaiting: int | None = None
         # Straight to the bound method: one look-up and one call a datagram.
         self._routes: dict[Address, Route] = {}
+        self._lanes = Lanes()
+        # The taps whose sources have a lane; each of them is in the routes.
+        self._laned: dict[Address, RtpSession] = {}
         self._named: dict[Address, NamedSource] = {}
         # Those that are not in the routes, because their SSRCs tell taps apart.
         self._dealt: dict[Address, NamedSource] = {}
@@ -113,7 +118,7 @@ class RtpDemux:
             self.notices["shared_source"] += 1
         if len(named.sessions) > 1 or addr in self._ended:
             self._ended.shorten(addr, self._now + PAUSE)
-            self._routes.pop(addr, None)
+            self._unroute(addr)
             self._dealt[addr] = named
         else:
             self._routes[addr] = session.receive_datagram
@@ -158,7 +163,7 @@ class RtpDemux:
             if source.sessions:
                 continue
             del self._named[addr]
-            self._routes.pop(addr, None)
+            self._unroute(addr)
             self._dealt.pop(addr, None)
         ports = [(n, p) for n, p in self._ports.items() if p.session is session]
         for local_port, port in ports:
@@ -179,6 +184,29 @@ class RtpDemux:
                 route(data, now)
             else:
                 self._receive_unrouted(data, addr, local_port, now)
+
+    def receive_expected(
+        self, batch: DatagramBatch, local_port: int, now: float
+    ) -> Iterable[int]:
+        """Take the datagrams that were expected, all at once.
+
+        Returns:
+            The indices of all the rest, which are for `receive_datagrams`.
+        """
+        self._now = now
+        if local_port in self._ports:
+            return range(len(batch))
+        return self._lanes.receive(batch, now)
+
+    def open_lanes(self, batch: DatagramBatch, indices: Iterable[int]) -> None:
+        """Expect more of the sources of these datagrams, where it can be foretold."""
+        for index in indices:
+            addr = batch.address(index)
+            if addr in self._routes and addr not in self._laned:
+                # What is routed by its address alone is for one tap.
+                (session,) = self._named[addr].sessions
+                session.use_lane(self._lanes.open(batch.sources[index]))
+                self._laned[addr] = session
 
     def next_event(self) -> NewSource | None:
         """Return the next unannounced stream, with `accept_unknown`."""
@@ -207,6 +235,11 @@ class RtpDemux:
         """Datagrams that are neither given to a session nor counted yet."""
         on_ports = sum(len(port.held) for port in self._ports.values())
         return len(self._held) + on_ports
+
+    def _unroute(self, addr: Address) -> None:
+        self._routes.pop(addr, None)
+        if (session := self._laned.pop(addr, None)) is not None:
+            session.leave_lane()
 
     # Datagrams that are not simply for the one tap of their source
 

@@ -19,11 +19,14 @@ import struct
 from collections import Counter
 
 from server.audio import AudioFormat
+from server.rtp.lanes import LANE_PACKETS, Collected, Expectation
 from server.rtp.packet import HEADER_BYTES, RtpPacket
 from server.rtp.payload_types import PayloadFormats
 from server.rtp.placement import Placement
 from server.rtp.reorder import MAX_HELD, Arrival, ReorderBuffer
 from server.rtp.serial import (
+    SEQUENCE_MODULUS,
+    TIMESTAMP_MODULUS,
     add_to_sequence,
     sequence_difference,
     timestamp_difference,
@@ -109,6 +112,37 @@ class RtpReceiver(Placement):
         self.last_at = now
         return True
 
+    @property
+    def expectation(self) -> Expectation | None:
+        """What a lane may take for this receiver, if that can be foretold."""
+        backlog = self.track.backlog + len(self._payloads)
+        if (
+            self._length == _NEVER
+            or self._next_sequence >= SEQUENCE_MODULUS
+            or self._next_timestamp >= TIMESTAMP_MODULUS
+            or backlog + LANE_PACKETS >= MAX_BACKLOG
+        ):
+            return None
+        sequence_and_timestamp = self._next_sequence << 32 | self._next_timestamp
+        return Expectation(
+            start=self._head << 48 | sequence_and_timestamp,
+            ssrc=self.ssrc,
+            length=self._length,
+            samples=self._samples,
+            clock_rate=self._clock_rate,
+            last_at=self.last_at,
+            jitter=self._jitter,
+        )
+
+    def advance(self, collected: Collected) -> None:
+        """Take what a lane has taken, as if by `receive_in_order`."""
+        count = len(collected.payloads)
+        self._payloads += collected.payloads
+        self._next_sequence += count
+        self._next_timestamp += count * self._samples
+        self._jitter = collected.jitter
+        self.last_at = collected.last_at
+
     def receive(self, packet: RtpPacket, now: float) -> None:
         """Take any packet of this SSRC."""
         self._heard_at = now
@@ -132,11 +166,14 @@ class RtpReceiver(Placement):
         self.flush()
         self.said_bye = True
 
-    def expire(self, now: float) -> None:
-        """Give up the holes whose time has come."""
+    def expire(self, now: float) -> bool:
+        """Give up the holes whose time has come; tell whether there were any."""
+        has_expired = False
         while (deadline := self.deadline) is not None and deadline <= now:
             self._give_up()
             self._expect()
+            has_expired = True
+        return has_expired
 
     def flush(self) -> None:
         """Make everything held due, because nothing more is coming.

@@ -6,6 +6,7 @@ compared with `<` nor subtracted plainly. Every such operation is here.
 
 from __future__ import annotations
 
+SEQUENCE_MODULUS = 1 << 16
 TIMESTAMP_MODULUS = 1 << 32
 
 

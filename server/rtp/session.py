@@ -19,6 +19,7 @@ from dataclasses import replace
 
 from server.audio import AudioFormat, GapCause, PacketCounts, SourceChange, TrackEvent
 from server.rtp.errors import RtpError
+from server.rtp.lanes import Lane
 from server.rtp.packet import RtpPacket
 from server.rtp.payload_types import PayloadFormats
 from server.rtp.probation import Candidate
@@ -71,6 +72,9 @@ class RtpSession:
         self._candidates: dict[bytes, Candidate] = {}
         # The receiver that plays on each track.
         self._players: list[RtpReceiver] = []
+        self._lane: Lane | None = None
+        # The receiver that the lane takes packets for.
+        self._laned: RtpReceiver | None = None
         self._bye_at: float | None = None
         self._is_finished = False
 
@@ -82,9 +86,24 @@ class RtpSession:
 
     def receive_datagram(self, data: bytes, now: float) -> None:
         """Take an RTP or RTCP datagram from the source of this tap."""
+        self._collect()
         receiver = self._receivers.get(data[8:12])
         if receiver is None or not receiver.receive_in_order(data, now):
             self._receive(data, now, receiver)
+        self._offer()
+
+    def use_lane(self, lane: Lane) -> None:
+        """Have a lane take the packets that can be foretold, from now on."""
+        self.leave_lane()
+        self._lane = lane
+        self._offer()
+
+    def leave_lane(self) -> None:
+        """Have every packet again."""
+        self._collect()
+        if self._lane is not None:
+            self._lane.close()
+            self._lane = None
 
     def receive_rtcp(self, data: bytes, now: float) -> None:
         """Take an RTCP datagram."""
@@ -110,6 +129,7 @@ class RtpSession:
         """
         if self._is_finished:
             return
+        self.leave_lane()
         self._is_finished = True
         for key, candidate in list(self._candidates.items()):
             if candidate.is_ready:
@@ -136,6 +156,7 @@ class RtpSession:
 
     def get_timer(self) -> float | None:
         """Return when `handle_timer` is to be called next."""
+        self._collect()
         deadlines = [
             deadline
             for receiver in self._players
@@ -147,15 +168,20 @@ class RtpSession:
 
     def handle_timer(self, now: float) -> None:
         """Give up the holes that are due and settle sources that were held."""
+        self._collect()
         for receiver in self._players:
-            receiver.expire(now)
+            if receiver.expire(now):
+                self._offer()
         for key, candidate in list(self._candidates.items()):
             if candidate.is_ready:
                 self._settle(key, candidate, now)
+                self._offer()
 
     @property
     def last_media_at(self) -> float | None:
         """`now` of the last audio accepted."""
+        if self._lane is not None and (in_lane := self._lane.last_at) is not None:
+            return in_lane
         return max((r.last_at for r in self._players), default=None)
 
     @property
@@ -184,6 +210,7 @@ class RtpSession:
 
     def counts(self, track: int) -> PacketCounts:
         """Return the counts of a track as they are now."""
+        self._collect()
         receiver = self._players[track]
         receiver.close_run()
         return replace(receiver.track.counts)
@@ -200,6 +227,7 @@ class RtpSession:
 
     def heard(self) -> dict[int, float]:
         """Return the SSRCs of this tap, and when each was last heard."""
+        self._collect()
         heard = {
             int.from_bytes(key, "big"): candidate.last_at
             for key, candidate in self._candidates.items()
@@ -315,8 +343,26 @@ class RtpSession:
     def _receive_bye(self, ssrc: int, now: float) -> None:
         receiver = self._receivers.get(ssrc.to_bytes(4, "big"))
         if receiver is not None and not receiver.said_bye:
+            self._collect()
             receiver.receive_bye()
+            self._offer()
             self._bye_at = now
+
+    # The lane
+
+    def _collect(self) -> None:
+        """Take over what the lane has taken; before anything looks at a receiver."""
+        if self._lane is not None and (collected := self._lane.collect()) is not None:
+            assert self._laned is not None  # a lane takes nothing for nobody
+            self._laned.advance(collected)
+
+    def _offer(self) -> None:
+        """Tell the lane what to take; after anything has changed a receiver."""
+        if self._lane is not None:
+            # Two sources at one address would take turns with the lane.
+            self._laned = self._players[0] if len(self._players) == 1 else None
+            expectation = None if self._laned is None else self._laned.expectation
+            self._lane.expect(expectation)
 
 
 def _silent_since(receiver: RtpReceiver) -> float:

@@ -13,16 +13,20 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from server.rtp.address import Address, normal_address
-from server.transports.datagrams import MAX_DATAGRAM_BYTES, Datagrams
+from server.rtp.batch import (
+    MAX_DATAGRAM_BYTES,
+    TOO_LONG,
+    DatagramBatch,
+    SourceKey,
+)
 
-BATCH = 128
+BATCH = 256
 """Datagrams a call. Beyond this the call itself no longer shows in a profile."""
 
 MAX_ADDRESSES = 65_536
@@ -45,11 +49,6 @@ _MESSAGE = np.dtype(
     align=True,
 )
 _MULTIPLE_MESSAGE = np.dtype([("message", _MESSAGE), ("length", np.uintc)], align=True)
-
-Key = int | bytes
-
-Column = npt.NDArray[Any]
-"""Of type V: as Python objects, its elements are `bytes`."""
 
 RecvMmsg = Callable[[int, int, int, int, None], int]
 
@@ -76,83 +75,51 @@ def find_recvmmsg() -> RecvMmsg | None:
 
 
 class RecvMmsgReader:
-    """Reads sockets of one address family into buffers used again and again."""
-
-    capacity = BATCH
+    """Reads sockets of one address family, with one system call a batch."""
 
     def __init__(self, recvmmsg: RecvMmsg, family: int) -> None:
+        self.batch = DatagramBatch(BATCH, self._address_of)
         self._recvmmsg = recvmmsg
-        self._buffer = np.zeros((BATCH, MAX_DATAGRAM_BYTES), np.uint8)
         self._names = np.zeros((BATCH, _SOCKADDR_BYTES), np.uint8)
         self._vectors = np.zeros(BATCH, _IOVEC)
         self._messages = np.zeros(BATCH, _MULTIPLE_MESSAGE)
         self._lengths = self._messages["length"]
         self._flags = self._messages["message"]["flags"]
         self._keys = self._key_column(family)
-        self._columns: dict[int, Column] = {}
-        self._addresses: dict[Key, Address] = {}
+        self._addresses: dict[SourceKey, Address] = {}
         self._point()
 
-    def read(self, udp: socket.socket) -> Datagrams:
-        """Return what has arrived, at most a batch."""
+    def read(self, udp: socket.socket) -> int:
+        """Read what has arrived, at most a batch; return how much."""
+        count = self.receive(udp)
+        batch = self.batch
+        batch.lengths = self._lengths[:count].tolist()
+        batch.sources = self._keys[:count].tolist()
+        if self._flags[:count].any():
+            is_cut = self._flags[:count] & socket.MSG_TRUNC
+            for index in np.flatnonzero(is_cut).tolist():
+                batch.lengths[index] = TOO_LONG
+        return count
+
+    def receive(self, udp: socket.socket) -> int:
+        """Fill the buffers with what has arrived; return how many datagrams."""
         count = self._recvmmsg(
-            udp.fileno(),
-            self._messages.ctypes.data,
-            BATCH,
-            socket.MSG_DONTWAIT,
-            None,
+            udp.fileno(), self._messages.ctypes.data, BATCH, socket.MSG_DONTWAIT, None
         )
-        if count <= 0:
-            self._raise_unless_empty(count)
-            return Datagrams((), (), 0)
-        sources = self._sources(self._keys[:count].tolist())
-        lengths: list[int] = self._lengths[:count].tolist()
-        flags = self._flags[:count]
-        if not flags.any():
-            return Datagrams(self._payloads(lengths), sources, count)
-        whole = (flags & socket.MSG_TRUNC) == 0
-        payloads = self._payloads(lengths)
-        kept = [index for index in range(count) if whole[index]]
-        return Datagrams(
-            [payloads[index] for index in kept],
-            [sources[index] for index in kept],
-            count,
-        )
+        if count < 0:
+            number = ctypes.get_errno()
+            if number not in (errno.EAGAIN, errno.EINTR):
+                raise OSError(number, os.strerror(number))
+            return 0
+        return count
 
-    def _payloads(self, lengths: list[int]) -> Sequence[bytes]:
-        length = lengths[0]
-        if lengths.count(length) == len(lengths):
-            # The usual case, half the cost of going through them one by one.
-            payloads: list[bytes] = self._column(length)[: len(lengths)].tolist()
-            return payloads
-        each: list[bytes] = [self._column(n).item(at) for at, n in enumerate(lengths)]
-        return each
-
-    def _sources(self, keys: list[Key]) -> list[Address]:
-        addresses = self._addresses
-        try:
-            return [addresses[key] for key in keys]
-        except KeyError:
-            pass
-        if len(addresses) > MAX_ADDRESSES:
-            addresses.clear()
-        for key in keys:
-            if key not in addresses:
-                addresses[key] = _address(key)
-        return [addresses[key] for key in keys]
-
-    def _column(self, length: int) -> Column:
-        """Return all buffers as byte strings of `length`."""
-        column = self._columns.get(length)
-        if column is None:
-            column = np.ndarray(
-                (BATCH,),
-                dtype=f"V{length}",
-                buffer=self._buffer,
-                strides=(MAX_DATAGRAM_BYTES,),
-            )
-            self._columns[length] = column
-        return column
+    def _address_of(self, source: SourceKey) -> Address:
+        address = self._addresses.get(source)
+        if address is None:
+            if len(self._addresses) >= MAX_ADDRESSES:
+                self._addresses.clear()
+            address = self._addresses[source] = _address(source)
+        return address
 
     def _key_column(self, family: int) -> npt.NDArray[np.generic]:
         # Family, port and IPv4 address are eight bytes, and a number is hashed faster
@@ -165,7 +132,9 @@ class RecvMmsgReader:
 
     def _point(self) -> None:
         steps = np.arange(BATCH, dtype=np.uintp)
-        self._vectors["base"] = self._buffer.ctypes.data + steps * MAX_DATAGRAM_BYTES
+        self._vectors["base"] = (
+            self.batch.buffer.ctypes.data + steps * MAX_DATAGRAM_BYTES
+        )
         self._vectors["size"] = MAX_DATAGRAM_BYTES
         message = self._messages["message"]
         message["name"] = self._names.ctypes.data + steps * _SOCKADDR_BYTES
@@ -173,17 +142,13 @@ class RecvMmsgReader:
         message["iov"] = self._vectors.ctypes.data + steps * _IOVEC.itemsize
         message["iov_count"] = 1
 
-    def _raise_unless_empty(self, count: int) -> None:
-        number = ctypes.get_errno()
-        if count < 0 and number not in (errno.EAGAIN, errno.EINTR):
-            raise OSError(number, os.strerror(number))
 
-
-def _address(key: Key) -> Address:
+def _address(key: SourceKey) -> Address:
     """Return the address in a `sockaddr_in` or `sockaddr_in6`."""
     if isinstance(key, int):
         raw = key.to_bytes(8, sys.byteorder)
         return socket.inet_ntop(socket.AF_INET, raw[4:8]), _port(raw)
+    assert isinstance(key, bytes)
     raw = key.ljust(_SOCKADDR_BYTES, b"\0")
     return normal_address(socket.inet_ntop(socket.AF_INET6, raw[8:24]), _port(raw))
 

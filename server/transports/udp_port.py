@@ -19,6 +19,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from server.rtp.batch import TOO_LONG
 from server.rtp.demux import Address, RtpDemux
 from server.transports.datagrams import DatagramReader
 
@@ -97,12 +98,11 @@ class UdpPort:
         now = self._read_at = self._now()
         try:
             while total < MAX_IN_TURN:
-                batch = self._reader.read(self.udp)
-                total += batch.count
-                if too_long := batch.count - len(batch.payloads):
-                    self._drops["too_long"] += too_long
-                self._pass_on(zip(batch.payloads, batch.sources, strict=True), now)
-                if batch.count < self._reader.capacity:
+                count = self._reader.read(self.udp)
+                total += count
+                if count:
+                    self._receive(now)
+                if count < self._reader.batch.capacity:
                     break
                 now = self._now()
         except OSError as error:
@@ -110,6 +110,19 @@ class UdpPort:
             log.debug("! UDP %s: %s", self.number, error)
         self.datagrams += total
         return total
+
+    def _receive(self, now: float) -> None:
+        """Pass on the batch that has been read."""
+        batch, demux = self._reader.batch, self._demux
+        rest = demux.receive_expected(batch, self.number, now)
+        fitting = [index for index in rest if batch.lengths[index] != TOO_LONG]
+        if too_long := batch.lengths.count(TOO_LONG):
+            self._drops["too_long"] += too_long
+        if fitting:
+            self._pass_on(
+                ((batch.data(index), batch.address(index)) for index in fitting), now
+            )
+            demux.open_lanes(batch, fitting)
 
     def _pass_on(self, datagrams: Iterator[tuple[bytes, Address]], now: float) -> None:
         while True:
