@@ -29,9 +29,11 @@ from server.addresses import TAP_URI_FORM, ListenAddress
 from server.deck import Deck
 from server.destinations import Destinations
 from server.errors import ConfigError, StartupError
+from server.headroom import Headroom, Load
 from server.library.store import Library
-from server.log import setup_logging
+from server.log import CounterLog, setup_logging
 from server.metrics import Metrics
+from server.process import prepare
 from server.rtp.demux import RtpDemux
 from server.service import Service
 from server.settings import Settings
@@ -49,6 +51,8 @@ from server.transports.rtp_udp import RtpListener
 from server.transports.ws_tap import TapEndpoint
 
 log = logging.getLogger(__name__)
+
+HEADROOM_INTERVAL_S = 0.5
 
 RELAY_TIMEOUT_S = 10.0
 """For the first connection, before the server goes on without it."""
@@ -105,6 +109,8 @@ class TapServer:
             stack.push_async_callback(_cancel, ticker)
             lag = asyncio.create_task(self.metrics.measure_loop_lag(), name="lag")
             stack.push_async_callback(_cancel, lag)
+            watch = asyncio.create_task(self._watch_headroom(), name="headroom")
+            stack.push_async_callback(_cancel, watch)
             await self._open_http(stack)
             if self._local_taps:
                 self.destinations.use_local(self.http_port, self.rtp.ports[0])
@@ -116,6 +122,25 @@ class TapServer:
     async def __aexit__(self, *_: object) -> None:
         """Stop as the module's docstring says."""
         await self._stack.aclose()
+
+    async def _watch_headroom(self) -> None:
+        """Measure for ever how much more this server could take."""
+        headroom, counters = Headroom(), CounterLog()
+        while True:
+            await asyncio.sleep(HEADROOM_INTERVAL_S)
+            now = time.monotonic()
+            load = Load(
+                buffer_fill=self.rtp.observe_kernel(),
+                dropped=self.rtp.drops["socket_full"],
+                loop_lag_s=self.metrics.lag_s,
+                writer_lag_s=self.writers.lag(now),
+            )
+            counters.observe("rtp", self.rtp.drops)
+            counters.log(log, now)
+            reason = headroom.observe(load, now)
+            if reason is not None and self.rendezvous.overload is None:
+                log.warning("no further taps for now: %s", reason)
+            self.rendezvous.overload = reason
 
     def _metrics(self) -> Metrics:
         metrics = Metrics(self.deck.statuses)
@@ -257,6 +282,7 @@ def serve(settings: Settings) -> int:
         log_format=settings.log_format,
         secrets=settings.secret_values,
     )
+    prepare(settings.max_taps)
     return uvloop.run(_serve(settings))
 
 

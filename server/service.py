@@ -97,6 +97,8 @@ class Service:
             reasons.append(f"the event loop is {lag:.1f} s late")
         if self._rendezvous.is_closed:
             reasons.append("this server is stopping")
+        elif self._rendezvous.overload is not None:
+            reasons.append(self._rendezvous.overload)
         elif self._rendezvous.is_full:
             reasons.append("as many taps are live as max_taps allows")
         return Readiness(not reasons, tuple(reasons), relay)

@@ -111,7 +111,7 @@ class Tapper:
     async def handle_call(self, call: Call, transport: str | None = None) -> None:
         """Answer an inbound call, tap it, and connect it onward if so configured."""
         log.info("call %s: %s calls %s", call.call_id, call.from_number, call.to_number)
-        if self._rendezvous.is_closed or self._rendezvous.is_full:
+        if not self._rendezvous.has_room:
             # Somebody else may have room; answered here it would go unrecorded.
             log.error(
                 "call %s is passed on: there is no room for its tap", call.call_id

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hmac
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from server.audio import AudioFormat, ByteOrder
@@ -111,11 +111,18 @@ class Rendezvous:
         self.refused: Counter[str] = Counter()
         """Connections and announcements not taken, by reason."""
         self.is_closed = False
+        self.overload: str | None = None
+        """Why another tap would put the audio of the others at risk, if it would."""
 
     @property
     def is_full(self) -> bool:
         """Whether there is room for no further tap."""
         return len(self.taps) >= self._options.max_taps
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a tap that is asked for now would be taken."""
+        return not (self.is_closed or self.is_full or self.overload)
 
     def close(self) -> None:
         """Take no new taps; those that are live go on."""
@@ -187,10 +194,10 @@ class Rendezvous:
         """Return the next tap that was registered, once each."""
         return self._begun.popleft() if self._begun else None
 
-    def take_due(self, now: float) -> list[Tap]:
-        """Look at every tap and return those whose end is to happen now."""
+    def take_due(self, now: float, taps: Iterable[Tap] | None = None) -> list[Tap]:
+        """Look at these taps, or all, and return those whose end is to happen now."""
         due = []
-        for tap in self.taps.values():
+        for tap in self.taps.values() if taps is None else taps:
             tap.observe(now)
             if tap.is_due(now):
                 if isinstance(tap.session, RtpSession):
@@ -266,6 +273,9 @@ class Rendezvous:
         if self.is_closed or self.is_full:
             self.refused["too_many_taps"] += 1
             return
+        if self.overload is not None:
+            self.refused["overload"] += 1
+            return
         network = network_of(source.addr[0])
         if not self._has_guest_room(network):
             self.refused["too_many_foreign_taps"] += 1
@@ -286,6 +296,9 @@ class Rendezvous:
         if self.is_closed:
             self.refused["stopping"] += 1
             raise TapRefusedError(503, "This server is stopping.")
+        if self.overload is not None:
+            self.refused["overload"] += 1
+            raise TapRefusedError(503, f"No room for another tap: {self.overload}.")
         if self.is_full:
             self.refused["too_many_taps"] += 1
             raise TapRefusedError(

@@ -280,6 +280,20 @@ def test_an_unknown_rtp_source_is_not_taken_when_there_is_no_room() -> None:
     assert meeting.refused["too_many_taps"] == 1
 
 
+def test_no_tap_is_added_while_that_would_put_the_others_at_risk() -> None:
+    meeting, demux = a_rendezvous(
+        replace(OPTIONS, accept_any=True), accept_unknown=True
+    )
+    meeting.overload = "the event loop is 300 ms late"
+    assert not meeting.has_room
+    with pytest.raises(TapRefusedError, match="300 ms late"):
+        meeting.admit("anything", now=1.0, wall=WALL)
+    demux.receive_datagrams([(data, SOURCE) for data in packets(1)], 40_000, 1.0)
+    meeting.welcome_sources(1.1)
+    assert not meeting.taps
+    assert meeting.refused["overload"] == 2
+
+
 def stream_from(demux: RtpDemux, meeting: Rendezvous, host: str, port: int) -> None:
     batch = [(data, (host, port)) for data in packets(1)]
     demux.receive_datagrams(batch, 40_000, 1.0)

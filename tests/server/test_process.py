@@ -1,0 +1,45 @@
+"""A serving process takes as many files as it may have."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from server import process
+
+
+def test_the_limit_of_open_files_is_raised_to_the_hard_one() -> None:
+    # In a process of its own, because the hard limit cannot be raised again.
+    script = (
+        "import resource; from server.process import raise_file_limit\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 900))\n"
+        "assert raise_file_limit() == 900\n"
+        "assert resource.getrlimit(resource.RLIMIT_NOFILE) == (900, 900)\n"
+        "assert raise_file_limit() == 900\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_too_low_a_limit_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(process, "raise_file_limit", lambda: 1000)
+    monkeypatch.setattr(process, "gc", _NoCollector())
+    with caplog.at_level(logging.WARNING):
+        process.prepare(400)
+        assert not caplog.text
+        process.prepare(4000)
+    assert "1000 files" in caplog.text
+
+
+class _NoCollector:
+    """The collector of the tests stays as it is."""
+
+    def collect(self) -> None: ...
+
+    def freeze(self) -> None: ...
+
+    def set_threshold(self, *_: int) -> None: ...
