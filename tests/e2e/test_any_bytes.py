@@ -12,7 +12,8 @@ import aiohttp
 import numpy as np
 
 from relay_client.simulator import CallRequest
-from tests.e2e.rig import Rig, reference, rig, sent_by
+from server.library.recording import Recording
+from tests.e2e.rig import Audio, Rig, reference, rig, sent_by
 
 DATAGRAMS = 200_000
 CONVERSATIONS = 20_000
@@ -114,8 +115,11 @@ async def test_conversations_of_strangers(tmp_path: Path) -> None:
         await call.hang_up()
         recordings = await here.recordings(admitted + 1, timeout=120)
         (recording,) = [r for r in recordings if r.call_id == call.call_id]
+        # On a busy machine the simulator is late at times, which is a pause like any
+        # other; taken out where the evidence says so, the audio is what was sent.
         np.testing.assert_array_equal(
-            here.audio(recording), reference(sent_by(call), "PCMU")
+            without_gaps(here.audio(recording), recording),
+            reference(sent_by(call), "PCMU"),
         )
         refused = here.server.rendezvous.refused.total()
     assert recording.state == "complete", recording.verdict
@@ -161,3 +165,18 @@ def _hostile_text(rng: random.Random) -> str:
             "".join(chr(rng.randrange(32, 0xD7FF)) for _ in range(30)),
         ]
     )
+
+
+def without_gaps(audio: Audio, recording: Recording) -> Audio:
+    """Return the audio without the silence that the evidence explains."""
+    rate = recording.sample_rate
+    places = []
+    for gap in recording.gaps:
+        start = round(gap.start_s * rate)
+        places.append(np.arange(start, start + round(gap.length_s * rate)))
+    if not places:
+        return audio
+    cut = np.concatenate(places)
+    assert not audio[cut].any()
+    kept: Audio = np.delete(audio, cut)
+    return kept
