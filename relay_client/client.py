@@ -261,7 +261,8 @@ class RelayClient:
         # Without signals (threads, some systems) the process is left as it is.
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGTERM, self._readiness.finish)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self._readiness.finish)
         self.start()
         try:
             await self.wait_closed()

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MAX_LAG_S = 0.1
-"""A granted socket buffer holds about that much of 4000 taps."""
+MAX_LAG_S = 1.0
+"""What a late loop does to the sockets shows in their buffers; one this late keeps
+everything else waiting as well."""
 MAX_FILL = 0.5
 """Of a socket buffer, between two readings."""
 MAX_WRITER_LAG_S = 2.0

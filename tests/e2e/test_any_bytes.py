@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import socket
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from tests.e2e.rig import Audio, Rig, reference, rig, sent_by
 
 DATAGRAMS = 200_000
 CONVERSATIONS = 20_000
+VISITORS = 20
+"""Who talk at the same time."""
 BATCH = 100
 """Datagrams in flight at once: less than the smallest receive buffer holds."""
 
@@ -104,13 +107,10 @@ async def test_conversations_of_strangers(tmp_path: Path) -> None:
         await here.receiving()
         connector = aiohttp.TCPConnector(limit=20)
         async with aiohttp.ClientSession(connector=connector) as http:
-            gate = asyncio.Semaphore(20)
-            outcomes = await asyncio.gather(
-                *(
-                    _converse(here, http, random.Random(rng.random()), gate)
-                    for _ in range(CONVERSATIONS)
-                )
-            )
+            visitors = [
+                _visit(here, http, random.Random(rng.random())) for _ in range(VISITORS)
+            ]
+            outcomes = list(itertools.chain(*await asyncio.gather(*visitors)))
         admitted = outcomes.count(101)
         await call.hang_up()
         recordings = await here.recordings(admitted + 1, timeout=120)
@@ -127,25 +127,25 @@ async def test_conversations_of_strangers(tmp_path: Path) -> None:
     assert refused == outcomes.count(403) == CONVERSATIONS - admitted
 
 
-async def _converse(
-    here: Rig,
-    http: aiohttp.ClientSession,
-    rng: random.Random,
-    gate: asyncio.Semaphore,
-) -> int:
+async def _visit(
+    here: Rig, http: aiohttp.ClientSession, rng: random.Random
+) -> list[int]:
+    return [await _converse(here, http, rng) for _ in range(CONVERSATIONS // VISITORS)]
+
+
+async def _converse(here: Rig, http: aiohttp.ClientSession, rng: random.Random) -> int:
     token = STATIC if rng.random() < 0.3 else rng.randbytes(12).hex()
     url = f"http://{here.server.http_address}/tap/{token}"
-    async with gate:
-        try:
-            async with http.ws_connect(url, autoping=False) as ws:
-                for _ in range(rng.randrange(5)):
-                    if rng.random() < 0.5:
-                        await ws.send_bytes(rng.randbytes(rng.randrange(400)))
-                    else:
-                        await ws.send_str(_hostile_text(rng))
-            return 101
-        except aiohttp.WSServerHandshakeError as error:
-            return error.status
+    try:
+        async with http.ws_connect(url, autoping=False) as ws:
+            for _ in range(rng.randrange(5)):
+                if rng.random() < 0.5:
+                    await ws.send_bytes(rng.randbytes(rng.randrange(400)))
+                else:
+                    await ws.send_str(_hostile_text(rng))
+        return 101
+    except aiohttp.WSServerHandshakeError as error:
+        return error.status
 
 
 def _hostile_text(rng: random.Random) -> str:

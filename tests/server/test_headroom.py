@@ -14,7 +14,7 @@ WELL = Load(loop_lag_s=0.001, buffer_fill=0.01, dropped=0, writer_lag_s=0.0)
 @pytest.mark.parametrize(
     ("load", "reason"),
     [
-        (replace(WELL, loop_lag_s=0.25), "the event loop is 250 ms late"),
+        (replace(WELL, loop_lag_s=1.25), "the event loop is 1250 ms late"),
         (replace(WELL, buffer_fill=0.6), "the socket buffer is 60% full"),
         (replace(WELL, dropped=1), "datagrams were dropped"),
         (replace(WELL, writer_lag_s=3.0), "writing is 3.0 s behind"),
