@@ -33,7 +33,7 @@ from server.headroom import Headroom, Load
 from server.library.store import Library
 from server.log import CounterLog, setup_logging
 from server.metrics import Metrics
-from server.process import prepare
+from server.process import QuietCollector, prepare
 from server.rtp.demux import RtpDemux
 from server.service import Service
 from server.settings import Settings
@@ -125,7 +125,7 @@ class TapServer:
 
     async def _watch_headroom(self) -> None:
         """Measure for ever how much more this server could take."""
-        headroom, counters = Headroom(), CounterLog()
+        headroom, counters, collector = Headroom(), CounterLog(), QuietCollector()
         while True:
             await asyncio.sleep(HEADROOM_INTERVAL_S)
             now = time.monotonic()
@@ -141,6 +141,7 @@ class TapServer:
             if reason is not None and self.rendezvous.overload is None:
                 log.warning("no further taps for now: %s", reason)
             self.rendezvous.overload = reason
+            collector.observe(self.deck.live, now)
 
     def _metrics(self) -> Metrics:
         metrics = Metrics(self.deck.statuses)

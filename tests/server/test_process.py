@@ -35,6 +35,17 @@ def test_too_low_a_limit_is_told(
     assert "1000 files" in caplog.text
 
 
+def test_cycles_are_looked_for_when_it_is_quiet_and_not_all_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(process, "gc", _NoCollector())
+    collector = process.QuietCollector()
+    assert not collector.observe(process.QUIET_TAPS + 1, 100.0)
+    assert collector.observe(process.QUIET_TAPS, 101.0)
+    assert not collector.observe(0, 102.0)
+    assert collector.observe(0, 101.0 + process.COLLECT_INTERVAL_S)
+
+
 class _NoCollector:
     """The collector of the tests stays as it is."""
 
