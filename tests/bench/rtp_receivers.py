@@ -31,6 +31,7 @@ from server.app import TapServer
 from server.codecs.g711 import decode_mulaw
 from server.config import load_settings
 from server.log import setup_logging
+from server.process import prepare
 from server.transports.recvmmsg import RecvMmsgReader, find_recvmmsg
 from server.transports.socket_memory import ask_for_buffer, read_memory
 from server.transports.udp_port import PAUSE_S
@@ -91,12 +92,13 @@ def run_tapdeck(folder: Path, _streams: int) -> None:
             "http_listen": "127.0.0.1:0",
             "rtp_listen": "127.0.0.1:0",
             "recordings_dir": str(folder),
-            "max_taps": "8000",
+            "max_taps": "12000",
             "idle_timeout_s": "5",
             "log_level": "warning",
         },
     )
     setup_logging(level="warning", log_format="human", secrets=())
+    prepare(settings.max_taps)
     uvloop.run(_run_tapdeck(TapServer(settings)))
 
 

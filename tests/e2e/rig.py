@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import av
@@ -42,9 +42,46 @@ class Rig:
 
     simulator: Simulator
     server: TapServer
+    _callers: set[asyncio.Task[None]] = field(default_factory=set)
 
     def place(self, request: CallRequest) -> SimCall:
-        return self.simulator.place_call(request)
+        """Place a call that is hung up once its taps have run for `request.seconds`.
+
+        A simulator's call is as long as that from its answer on, and on a busy machine
+        it could be over before it is tapped.
+        """
+        call = self.simulator.place_call(replace(request, seconds=None))
+        if request.seconds is not None:
+            caller = asyncio.create_task(self._hang_up(call, request.seconds))
+            self._callers.add(caller)
+            caller.add_done_callback(self._callers.discard)
+        return call
+
+    async def close(self) -> None:
+        """Let nobody hang up any more."""
+        for caller in self._callers:
+            caller.cancel()
+        await asyncio.gather(*self._callers, return_exceptions=True)
+
+    async def _hang_up(self, call: SimCall, seconds: float) -> None:
+        """Hang up so long after the last of the call's taps has begun to send."""
+        taps = 2 if self.server.settings.direction == "stereo" else 1
+        await until(lambda: self._asked_for(call) == taps)
+        with suppress(TimeoutError):
+            # Of some taps nothing ever comes.
+            await until(lambda: len(_began_at(call)) == taps, timeout=2)
+        now = asyncio.get_running_loop().time()
+        await asyncio.sleep(max(_began_at(call), default=now) + seconds - now)
+        await call.hang_up()
+
+    def _asked_for(self, call: SimCall) -> int:
+        """Return how many taps of a call were asked for."""
+        return sum(
+            entry.sender == "client"
+            and entry.method == "calling.tap"
+            and entry.frame["params"]["call_id"] == call.call_id
+            for entry in self.simulator.journal
+        )
 
     async def recordings(self, count: int, timeout: float = 20) -> list[Recording]:
         """Wait until so many recordings are finished; oldest first."""
@@ -57,6 +94,15 @@ class Rig:
             lambda: (
                 [s.state for s in self.server.deck.statuses()].count("receiving")
                 >= count
+            )
+        )
+
+    async def hears(self, call: SimCall) -> None:
+        """Wait until a tap of this call receives audio."""
+        await until(
+            lambda: (
+                (call.call_id, "receiving")
+                in {(s.call_id, s.state) for s in self.server.deck.statuses()}
             )
         )
 
@@ -103,7 +149,11 @@ async def rig(
         }
         settings = load_settings(file=None, environ={}, flags={**given, **flags})
         async with TapServer(settings, local_taps=True) as server:
-            yield Rig(simulator, server)
+            here = Rig(simulator, server)
+            try:
+                yield here
+            finally:
+                await here.close()
 
 
 async def until(condition: Callable[[], bool], timeout: float = 20) -> None:
@@ -113,6 +163,11 @@ async def until(condition: Callable[[], bool], timeout: float = 20) -> None:
             if condition():
                 return
             await asyncio.sleep(0.02)
+
+
+def _began_at(call: SimCall) -> list[float]:
+    """Return when each tap sent its first audio, if it has."""
+    return [tap.sent[0].sent_at for tap in call.taps.values() if tap.sent]
 
 
 def sent_by(call: SimCall) -> list[SentAudio]:

@@ -56,7 +56,7 @@ async def test_ends_that_the_platform_tells_of(tmp_path: Path, tap_uri: str) -> 
             here.place(CallRequest(seconds=1)),
             here.place(CallRequest(seconds=None, media=MediaOptions(seconds=1))),
         )
-        await here.receiving(3)
+        await here.hears(stopped)
         (tap,) = stopped.taps.values()
         status, _ = await api(here, "DELETE", f"/api/v1/taps/{tap.control_id}")
         assert status == 200

@@ -136,12 +136,14 @@ async def test_a_connection_that_closes_instead_of_a_reply(tmp_path: Path) -> No
 @together("how", ["drop", "restart", "no restart", "half open"])
 async def test_audio_goes_on_while_relay_is_away(tmp_path: Path, how: str) -> None:
     """The recording is complete, and once RELAY is back it is told of the end."""
-    async with rig(tmp_path, tap_uri=RTP, idle_timeout_s="1") as here:
-        calls = [here.place(CallRequest(seconds=3.5)) for _ in range(3)]
+    async with rig(tmp_path, tap_uri=RTP, idle_timeout_s="3") as here:
+        calls = [here.place(CallRequest(seconds=None)) for _ in range(3)]
         await here.receiving(3)
         await _interrupt(here.simulator, how)
         await until(lambda: here.simulator.counts["authenticated"] >= 2)
         await until(lambda: _is_ready(here))
+        for call in calls:
+            await call.hang_up()
         for call in calls:
             recording = await the_recording(here, call)
             assert_exact(here, call, recording)
