@@ -107,6 +107,10 @@ class GapCause(enum.StrEnum):
     """The sender sent nothing: its clock, or ours, went on without audio."""
     DROPPED = "dropped"
     """It arrived and we could not keep it."""
+    DISCONNECTED = "disconnected"
+    """There was no connection, or no server, to receive it."""
+    MASKED = "masked"
+    """It was kept out on request: recording was paused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,13 @@ class Fields:
             raise FieldError(name, "a string")
         return value
 
+    def one_of(self, key: str, choices: Sequence[str]) -> str:
+        """Return a string that is one of the choices."""
+        value = self.text(key)
+        if value not in choices:
+            raise FieldError(self._value(key, None)[0], "one of " + ", ".join(choices))
+        return value
+
     def optional_text(self, key: str) -> str | None:
         """Return a string, or None where there is none."""
         return None if self._raw.get(key) is None else self.text(key)
@@ -81,6 +88,17 @@ class Fields:
             raise FieldError(name, "a number from 0 up")
         return float(value)
 
+    def optional_real(self, key: str) -> float | None:
+        """Return a finite number of any sign, or None where there is none."""
+        name, value = self._value(key, None)
+        if value is None:
+            return None
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise FieldError(name, "a number")
+        if not -_GREATEST <= value <= _GREATEST:
+            raise FieldError(name, "a finite number")
+        return float(value)
+
     def flag(self, key: str, default: bool | None = None) -> bool:
         """Return true or false."""
         name, value = self._value(key, default)
@@ -110,6 +128,17 @@ class Fields:
             raise FieldError(name, "an object")
         inner = Fields(value, name)
         return {each: inner.text(each) for each in inner}
+
+    def text_list(self, key: str) -> tuple[str, ...]:
+        """Return a list of strings; one that is not there is empty."""
+        name, value = self._value(key, [])
+        if not isinstance(value, list) or not all(isinstance(x, str) for x in value):
+            raise FieldError(name, "a list of strings")
+        return tuple(value)
+
+    def optional_inner(self, key: str) -> Fields | None:
+        """Return the object that lies in this one, or None where there is none."""
+        return None if self._raw.get(key) is None else self.inner(key)
 
     def inner(self, key: str) -> Fields:
         """Return the object that lies in this one."""

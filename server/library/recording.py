@@ -7,11 +7,18 @@ never become part of a path, and whoever shows them escapes them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from server.audio import GapCause, Outcome, PacketCounts
-from server.library.fields import FieldError, Fields, JsonObject, time_text
+from server.library.evidence import (
+    Evidence,
+    Quality,
+    evidence_json,
+    parse_evidence,
+    parse_quality,
+)
+from server.library.fields import Fields, JsonObject, time_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,23 @@ class Recording:
     changes: tuple[TimedChange, ...] = ()
     custom_parameters: Mapping[str, str] = field(default_factory=dict)
     """What a media stream says that it was started with."""
+    evidence: tuple[Evidence, ...] = ()
+    evidence_omitted: int = 0
+    quality: Quality | None = None
+    """None if no audio ever came."""
+    warnings: tuple[str, ...] = ()
+    """Names of what sounded wrong, such as `byte_order`."""
+    encoding: str = "pcm16"
+    """How samples are kept in the WAV: `pcm16`, or `native` as the codec sent them."""
+    sha256: str = ""
+    """Of the WAV, in hexadecimal; empty without audio."""
+    size_bytes: int = 0
+    """Of the WAV."""
+    tags: tuple[str, ...] = ()
+    """Given by users, as are `note` and `legal_hold`."""
+    note: str = ""
+    legal_hold: bool = False
+    """Nothing deletes the recording while this is set."""
 
     def to_json(self) -> JsonObject:
         """Return the document, ready for `json.dumps`."""
@@ -149,6 +173,16 @@ class Recording:
             "digits": _digits_json(self.digits),
             "changes": _changes_json(self.changes),
             "custom_parameters": dict(self.custom_parameters),
+            "evidence": evidence_json(self.evidence),
+            "evidence_omitted": self.evidence_omitted,
+            "quality": None if self.quality is None else asdict(self.quality),
+            "warnings": list(self.warnings),
+            "encoding": self.encoding,
+            "sha256": self.sha256,
+            "size_bytes": self.size_bytes,
+            "tags": list(self.tags),
+            "note": self.note,
+            "legal_hold": self.legal_hold,
         }
 
     @classmethod
@@ -178,7 +212,7 @@ class Recording:
             duration_s=fields.number("duration_s"),
             samples=samples,
             has_audio=fields.flag("has_audio", samples > 0),
-            state=_state(fields),
+            state=Outcome(fields.one_of("state", tuple(Outcome))),
             verdict=Verdict(verdict.flag("complete"), verdict.text("reason")),
             end_reason=fields.text("end_reason", ""),
             from_number=fields.text("from"),
@@ -191,6 +225,16 @@ class Recording:
             digits=tuple(map(_digit, fields.each("digits"))),
             changes=tuple(map(_change, fields.each("changes"))),
             custom_parameters=fields.texts("custom_parameters"),
+            evidence=tuple(map(parse_evidence, fields.each("evidence"))),
+            evidence_omitted=fields.whole("evidence_omitted", 0),
+            quality=parse_quality(fields.optional_inner("quality")),
+            warnings=fields.text_list("warnings"),
+            encoding=fields.text("encoding", "pcm16"),
+            sha256=fields.text("sha256", ""),
+            size_bytes=fields.whole("size_bytes", 0),
+            tags=fields.text_list("tags"),
+            note=fields.text("note", ""),
+            legal_hold=fields.flag("legal_hold", False),
         )
 
 
@@ -222,13 +266,6 @@ def _changes_json(changes: Sequence[TimedChange]) -> list[JsonObject]:
     return [{"start_s": one.start_s, "what": one.what} for one in changes]
 
 
-def _state(fields: Fields) -> Outcome:
-    try:
-        return Outcome(fields.text("state"))
-    except ValueError:
-        raise FieldError("state", "one of " + ", ".join(Outcome)) from None
-
-
 def _packets(fields: Fields) -> Packets:
     return Packets(
         received=fields.whole("received"),
@@ -241,11 +278,11 @@ def _packets(fields: Fields) -> Packets:
 
 
 def _gap(fields: Fields) -> TimedGap:
-    try:
-        cause = GapCause(fields.text("cause"))
-    except ValueError:
-        raise FieldError("gaps.cause", "one of " + ", ".join(GapCause)) from None
-    return TimedGap(fields.number("start_s"), fields.number("length_s"), cause)
+    return TimedGap(
+        fields.number("start_s"),
+        fields.number("length_s"),
+        GapCause(fields.one_of("cause", tuple(GapCause))),
+    )
 
 
 def _digit(fields: Fields) -> TimedDigit:

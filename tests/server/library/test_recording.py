@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.audio import GapCause, Outcome, PacketCounts
+from server.library.evidence import Evidence, Quality
 from server.library.fields import FieldError
 from server.library.recording import (
     Packets,
@@ -22,6 +24,7 @@ from server.library.recording import (
 )
 from tests.server.library.builders import HOSTILE, NOON, recording
 
+QUALITY = dict(asdict(Quality()))
 ID = "20261122T120000123Z-abcdefgh"
 seconds = st.floats(min_value=0, max_value=1e6)
 counts = st.integers(min_value=0, max_value=2**40)
@@ -30,6 +33,18 @@ moments = st.datetimes(
     max_value=datetime(2100, 1, 1),
     timezones=st.just(UTC),
 ).map(lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000))
+reals = st.floats(allow_nan=False, allow_infinity=False)
+qualities = {
+    "loss_percent": seconds,
+    "jitter_ms": seconds,
+    "reordered_percent": seconds,
+    "late_percent": seconds,
+    "drift_ppm": st.none() | reals,
+    "level_dbfs": st.none() | reals,
+    "peak_dbfs": st.none() | reals,
+    "clipped_samples": counts,
+    "mos_estimate": st.none() | reals,
+}
 recordings = st.builds(
     Recording,
     id=st.just(ID),
@@ -52,6 +67,13 @@ recordings = st.builds(
     digits=st.lists(st.builds(TimedDigit, seconds, st.text(), seconds)).map(tuple),
     changes=st.lists(st.builds(TimedChange, seconds)).map(tuple),
     custom_parameters=st.dictionaries(st.text(), st.text()),
+    evidence=st.lists(st.builds(Evidence, seconds, seconds)).map(tuple),
+    evidence_omitted=counts,
+    quality=st.none() | st.builds(Quality, **qualities),
+    warnings=st.lists(st.text()).map(tuple),
+    size_bytes=counts,
+    tags=st.lists(st.text()).map(tuple),
+    legal_hold=st.booleans(),
 )
 
 
@@ -108,6 +130,10 @@ def test_what_an_older_document_lacks_has_a_default() -> None:
         del needed[key]
     for key in ("has_audio", "undecodable", "custom_parameters"):
         del needed[key]
+    for key in ("evidence", "quality", "warnings", "encoding", "sha256", "size_bytes"):
+        del needed[key]
+    for key in ("tags", "note", "legal_hold", "evidence_omitted"):
+        del needed[key]
 
     assert Recording.from_json(needed) == recording(ID)
 
@@ -138,9 +164,19 @@ def test_what_an_older_document_lacks_has_a_default() -> None:
         ("undecodable", -1, "undecodable"),
         ("custom_parameters", [], "custom_parameters"),
         ("custom_parameters", {"a": 1}, "custom_parameters.a"),
+        ("evidence", [{"start_s": 0, "length_s": 1, "kind": "?"}], "evidence[0].kind"),
+        ("evidence", [{"start_s": 0, "length_s": 1}], "evidence[0].kind"),
+        ("quality", 5, "quality"),
+        ("quality", {"loss_percent": 0}, "quality.jitter_ms"),
+        ("quality", {**QUALITY, "drift_ppm": "fast"}, "quality.drift_ppm"),
+        ("quality", {**QUALITY, "drift_ppm": float("inf")}, "quality.drift_ppm"),
+        ("quality", {**QUALITY, "drift_ppm": True}, "quality.drift_ppm"),
+        ("tags", "billing", "tags"),
+        ("tags", [1], "tags"),
+        ("legal_hold", "yes", "legal_hold"),
         ("gaps", {}, "gaps"),
         ("gaps", [3], "gaps[0]"),
-        ("gaps", [{"start_s": 1, "length_s": 1, "cause": "?"}], "gaps.cause"),
+        ("gaps", [{"start_s": 1, "length_s": 1, "cause": "?"}], "gaps[0].cause"),
     ],
 )
 def test_a_wrong_type_is_refused_by_name(key: str, value: Any, named: str) -> None:
