@@ -66,9 +66,9 @@ class Rig:
     async def _hang_up(self, call: SimCall, seconds: float) -> None:
         """Hang up so long after the last of the call's taps has begun to send."""
         taps = 2 if self.server.settings.direction == "stereo" else 1
-        await until(lambda: len(call.taps) + call.refusals >= taps)
         with suppress(TimeoutError):
-            # Of some taps nothing ever comes.
+            # Some calls are passed on, and of some taps nothing ever comes.
+            await until(lambda: len(call.taps) + call.refusals >= taps, timeout=10)
             await until(lambda: len(_began_at(call)) == taps, timeout=2)
         now = asyncio.get_running_loop().time()
         await asyncio.sleep(max(_began_at(call), default=now) + seconds - now)
