@@ -155,7 +155,15 @@ class SourceChange:
     """A few plain words, such as `SSRC 0x1234abcd` or `format PCMA 8000 Hz`."""
 
 
-TrackEvent = Run | Gap | Digit | SourceChange
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Audio that came after its place had been given up; it is not in the track."""
+
+    start: int
+    length: int
+
+
+TrackEvent = Run | Gap | Digit | SourceChange | Late
 """What a media session says about one track, in order of `start`."""
 
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from server.rtp.batch import DatagramBatch, SourceKey
 from server.rtp.packet import HEADER_BYTES
+from server.rtp.stall import MIN_STALL
 from server.rtp.stats import JITTER_GAIN
 
 LANE_PACKETS = 64
@@ -211,6 +212,7 @@ class _Table:
         matches = self.expected[slots] == batch.starts[where]
         matches &= self._ssrc[slots] == batch.ssrcs[where]
         matches &= self.fill[slots] < LANE_PACKETS
+        matches &= self.last_at[slots] >= now - MIN_STALL
         # Of one source, only the first: what comes next is not known before.
         order = np.arange(count)
         self._first[slots[::-1]] = order[::-1]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from server.audio import AudioFormat, Digit, GapCause, SourceChange
+from server.audio import AudioFormat, Digit, GapCause, Late, SourceChange
 from server.rtp.packet import RtpPacket
 from server.rtp.payload_types import PayloadFormats, Signal
 from server.rtp.serial import timestamp_difference
@@ -101,10 +101,40 @@ class Placement:
         self._report_progress()
         track.counts.jitter_ms = self._jitter * 1000 / self._clock_rate
 
+    def resume_after(self, pause: float, timestamp: int, at: float) -> None:
+        """Move the end of the track on by a pause that timestamps say nothing of.
+
+        Args:
+            pause: Seconds.
+            timestamp: Of the first packet behind it.
+            at: When that one came.
+        """
+        self.close_run()
+        track = self.track
+        jump = timestamp_difference(timestamp, self._next_timestamp)
+        silence = self._timeline.length_of(max(jump, 0))
+        self._fill_to(track.position + silence + round(pause * track.sample_rate))
+        self._timeline.anchor(timestamp, track.position, self._clock_rate)
+        self._next_timestamp = timestamp
+        track.audio_until = at
+        # The pause is no jitter.
+        self.last_at = at - self._samples / self._clock_rate
+
     def restart(self) -> None:
         """Forget the timestamps so far; the next audio is placed by its arrival."""
         self._is_anchored = False
         self.track.note(SourceChange(self.track.position, "restart of the stream"))
+
+    def note_late(self, packet: RtpPacket) -> None:
+        """Note where a packet belonged that came too late to be placed."""
+        kind = self._formats.kind_of(packet.payload_type, len(packet.payload))
+        if not self._is_anchored or not isinstance(kind, AudioFormat):
+            return
+        after = timestamp_difference(packet.timestamp, self._next_timestamp)
+        start = self._timeline.position_of(self._next_timestamp + after)
+        length = self._timeline.length_of(kind.samples_in(packet.payload))
+        if 0 <= start < self.track.position + length and length:
+            self.track.note(Late(start, length))
 
     def finish_digits(self) -> None:
         """Note the digit whose end was not seen."""

@@ -11,6 +11,9 @@ moves on. Everything else takes `receive`:
     ahead, below MAX_DROPOUT  held, until the hole is filled or given up
     behind, to MAX_MISORDER   late if its turn was given up, else a duplicate
     anything else             one is a stray; two in sequence are a restart
+
+A packet that is next in sequence, and a second or more later than its timestamp says,
+opens a `Stall`: all packets wait until it is known what that was.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from server.rtp.serial import (
     sequence_difference,
     timestamp_difference,
 )
+from server.rtp.stall import MIN_STALL, Stall
 from server.rtp.stats import JITTER_GAIN
 from server.rtp.track import MAX_BACKLOG, Track
 
@@ -55,6 +59,7 @@ class RtpReceiver(Placement):
         "_next_sequence",
         "_reorder",
         "_reorder_window",
+        "_stall",
         "_suspect",
         "said_bye",
         "ssrc",
@@ -76,6 +81,7 @@ class RtpReceiver(Placement):
         self._reorder_window = reorder_window
         self._reorder = ReorderBuffer()
         self._suspect: Arrival | None = None
+        self._stall: Stall | None = None
         self._heard_at = self.last_at
         self._first_sequence = first.sequence_number
         # Not wrapped on the short path: a value past the end matches no packet, which
@@ -91,7 +97,11 @@ class RtpReceiver(Placement):
         fast as parsing and `receive`.
         """
         payloads = self._payloads
-        if len(data) != self._length or len(payloads) >= MAX_BACKLOG:
+        if (
+            len(data) != self._length
+            or len(payloads) >= MAX_BACKLOG
+            or now - self.last_at > MIN_STALL
+        ):
             return False
         head, sequence_number, timestamp = _unpack_start(data)
         if (
@@ -147,6 +157,38 @@ class RtpReceiver(Placement):
         """Take any packet of this SSRC."""
         self._heard_at = now
         self.said_bye = False
+        if self._stall is None and self._is_stalled(packet, now):
+            timestamp = self._next_timestamp - self._samples
+            self._stall = Stall(timestamp, self.last_at, self._clock_rate, now)
+        if self._stall is None:
+            self._receive(packet, now)
+        else:
+            self._stall.receive(packet, now)
+            if self._stall.is_over:
+                self._settle_stall()
+        self._expect()
+
+    def _is_stalled(self, packet: RtpPacket, now: float) -> bool:
+        """Tell whether a packet is next in sequence and comes long after its time."""
+        elapsed = now - self.last_at
+        if elapsed <= MIN_STALL or not self._is_anchored:
+            return False
+        jump = timestamp_difference(packet.timestamp, self._next_timestamp)
+        lag = elapsed - (jump + self._samples) / self._clock_rate
+        is_next = packet.sequence_number == self._next_sequence % SEQUENCE_MODULUS
+        return is_next and jump >= 0 and not self._missing and lag > MIN_STALL
+
+    def _settle_stall(self) -> None:
+        """Take what waited, behind a pause if it was one."""
+        assert self._stall is not None
+        stall, self._stall = self._stall, None
+        first = stall.waiting[0]
+        if stall.pause:
+            self.resume_after(stall.pause, first.packet.timestamp, first.at)
+        for packet, at in stall.waiting:
+            self._receive(packet, at)
+
+    def _receive(self, packet: RtpPacket, now: float) -> None:
         offset = sequence_difference(packet.sequence_number, self._next_sequence)
         if not self._fits(packet, offset, now):
             self._consider_restart(packet, now)
@@ -159,7 +201,6 @@ class RtpReceiver(Placement):
                 self.track.counts.reordered += 1
             self._place_next(packet, now)
             self._release()
-        self._expect()
 
     def receive_bye(self) -> None:
         """Take the source's word that it has ended (RFC 3550 section 6.6)."""
@@ -169,10 +210,14 @@ class RtpReceiver(Placement):
     def expire(self, now: float) -> bool:
         """Give up the holes whose time has come; tell whether there were any."""
         has_expired = False
-        while (deadline := self.deadline) is not None and deadline <= now:
-            self._give_up()
-            self._expect()
+        if self._stall is not None and self._stall.settle_at <= now:
+            self._settle_stall()
             has_expired = True
+        while self._reorder and self._hole_deadline <= now:
+            self._give_up()
+            has_expired = True
+        if has_expired:
+            self._expect()
         return has_expired
 
     def flush(self) -> None:
@@ -181,6 +226,8 @@ class RtpReceiver(Placement):
         The short path is closed: should there be more after all, `receive` has to
         notice it first.
         """
+        if self._stall is not None:
+            self._settle_stall()
         while self._reorder:
             self._give_up()
         if self._suspect is not None:
@@ -197,9 +244,10 @@ class RtpReceiver(Placement):
 
     @property
     def deadline(self) -> float | None:
-        """When the oldest hole is given up."""
-        first_at = self._reorder.first_at
-        return None if first_at is None else first_at + self._reorder_window
+        """When the oldest hole is given up, or a stall settled."""
+        if self._stall is not None:
+            return self._stall.settle_at
+        return self._hole_deadline if self._reorder else None
 
     @property
     def heard_at(self) -> float:
@@ -209,7 +257,14 @@ class RtpReceiver(Placement):
     @property
     def held_packets(self) -> int:
         """Packets that wait for others before them."""
-        return len(self._reorder) + (self._suspect is not None)
+        waiting = 0 if self._stall is None else len(self._stall.waiting)
+        return len(self._reorder) + waiting + (self._suspect is not None)
+
+    @property
+    def _hole_deadline(self) -> float:
+        first_at = self._reorder.first_at
+        assert first_at is not None  # something is held
+        return first_at + self._reorder_window
 
     def _fits(self, packet: RtpPacket, offset: int, now: float) -> bool:
         """Tell whether a packet can be of the stream as it has been so far."""
@@ -241,6 +296,7 @@ class RtpReceiver(Placement):
         )
         if came_before_first or self._reorder.was_given_up(number):
             self.track.counts.late += 1
+            self.note_late(packet)
         else:
             self.track.counts.duplicate += 1
 
@@ -283,6 +339,7 @@ class RtpReceiver(Placement):
             and not self._reorder
             and not self._missing
             and not self._refused
+            and self._stall is None
             and self.format.bytes_per_sample
             and self.track.backlog < MAX_BACKLOG
         )

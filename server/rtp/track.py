@@ -13,6 +13,7 @@ from server.audio import (
     Digit,
     Gap,
     GapCause,
+    Late,
     PacketCounts,
     Run,
     SourceChange,
@@ -80,7 +81,7 @@ class Track:
             self._events.pop()
         self._events.append(Gap(start, length, cause))
 
-    def note(self, event: Digit | SourceChange) -> None:
+    def note(self, event: Digit | SourceChange | Late) -> None:
         """Add something that takes no position, unless the backlog is full."""
         if self.backlog < MAX_BACKLOG:
             self.backlog += 1

@@ -10,6 +10,7 @@ from server.audio import (
     Digit,
     Gap,
     GapCause,
+    Late,
     Run,
     SourceChange,
     TrackEvent,
@@ -67,7 +68,7 @@ class TrackQueue:
         self._last_run = None
         self.position += length
 
-    def add_note(self, note: Digit | SourceChange) -> None:
+    def add_note(self, note: Digit | SourceChange | Late) -> None:
         """Add what takes no time, at the current position."""
         self._events.append(replace(note, start=self.position))
         self._last_run = None

@@ -196,13 +196,14 @@ class WsSession:
     def reconnected(self, now: float) -> None:
         """Go on with a new connection of the same tap, which may announce anew.
 
-        What was missed meanwhile becomes a gap when the arrival clock sees the new
-        connection's audio.
+        What was missed meanwhile becomes a gap, `DISCONNECTED`, when the arrival clock
+        sees the new connection's audio.
         """
         self.handle_timer(now)
         self._flush_framings()
         self._connections += 1
         for track in self._tracks:
+            track.receive_break()
             track.receive_change(f"connection {self._connections}")
         self._mode = _Mode.WAITING
         self._preamble = None

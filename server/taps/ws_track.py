@@ -49,8 +49,8 @@ class WsTrack:
         self._converter = _LengthConverter(format, self._rate)
         self._queue = TrackQueue()
         self._held = _HeldEvents()
-        self._lost_before: set[int] = set()
-        """Borders of the arrival clock at which sequence numbers are missing."""
+        self._causes: dict[int, GapCause] = {}
+        """Of pauses that are no silence, by the received sample behind them."""
 
     @property
     def started_at(self) -> float:
@@ -70,8 +70,11 @@ class WsTrack:
             return
         room = self._budget.spend(length, chunk.now)
         before = self._clock.received
-        if self._clock.receive(room, chunk.now) and lost:
-            self._lost_before.add(before)
+        is_pause = self._clock.receive(room, chunk.now)
+        if is_pause and lost:
+            self._causes.setdefault(before, GapCause.LOST)
+        elif not is_pause:
+            self._causes.pop(before, None)
         self._release()
         if room < length:
             self._drop(before, room, "rate_exceeded")
@@ -106,6 +109,10 @@ class WsTrack:
         self.counts.received += len(times)
         self._queue.add_run(total, (data,), format, starts_run=False)
         return True
+
+    def receive_break(self) -> None:
+        """Take note that the connection broke; a pause from here on is no silence."""
+        self._causes[self._clock.received] = GapCause.DISCONNECTED
 
     def receive_digit(self, digit: str, duration_ms: int) -> None:
         """Take in a digit, at the end of the audio so far."""
@@ -193,9 +200,8 @@ class WsTrack:
                 self._queue.add_note(event)
 
     def _queue_pad(self, pad: Pad) -> None:
-        is_lost = pad.before in self._lost_before
-        self._lost_before.discard(pad.before)
-        self._queue.add_gap(pad.length, GapCause.LOST if is_lost else GapCause.SILENCE)
+        cause = self._causes.pop(pad.before, GapCause.SILENCE)
+        self._queue.add_gap(pad.length, cause)
 
 
 class _HeldEvents:

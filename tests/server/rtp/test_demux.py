@@ -412,6 +412,7 @@ def test_one_packet_of_the_named_source_does_not_take_the_port_over() -> None:
     demux.handle_timer(1.1)
     send(demux, Sender(ssrc=1).packets(1), A, now=1.2)
     send(demux, sender.packets(2), B, now=1.3)
+    target.handle_timer(2.0)
     assert received(target) == 4
     assert demux.held_datagrams == 1
 

@@ -100,7 +100,7 @@ def test_a_packet_that_was_not_expected_closes_the_lane_until_order_is_restored(
     taps.senders[0].lose(1)
     assert taps.step() == len(taps.sessions) - 1
     assert taps.step() == len(taps.sessions) - 1
-    taps.now += 1.0
+    taps.now += 0.5
     taps.sessions[0].handle_timer(taps.now)
     assert taps.step() == len(taps.sessions)
     first, second = taps.sessions[:2]

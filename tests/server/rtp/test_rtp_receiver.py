@@ -12,6 +12,7 @@ from server.audio import (
     Digit,
     Gap,
     GapCause,
+    Late,
     Run,
     SourceChange,
 )
@@ -150,7 +151,7 @@ def test_a_packet_after_its_place_was_given_up_is_late_once_then_a_duplicate() -
     feed(target, [packets[3], packets[3]], 1.0)
     counts = target.counts(0)
     assert (counts.lost, counts.late, counts.duplicate) == (1, 1, 1)
-    assert target.take(2.0) == []
+    assert target.take(2.0) == [(0, Late(480, 160))]
 
 
 def test_a_packet_from_before_the_first_is_late() -> None:

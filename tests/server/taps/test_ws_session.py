@@ -327,7 +327,7 @@ def test_a_second_connection_continues_the_track_behind_a_gap() -> None:
     assert tap.take() == [
         (0, Run(0, 800, [b"\xff" * 160] * 5, PCMU_8000)),
         (0, SourceChange(800, "connection 2")),
-        (0, Gap(800, 24000, GapCause.SILENCE)),
+        (0, Gap(800, 24000, GapCause.DISCONNECTED)),
         (0, Run(24800, 800, [b"\xfe" * 160] * 5, PCMU_8000)),
     ]
 
