@@ -19,6 +19,7 @@ from server.library.index import (
 )
 from server.library.layout import make_id
 from server.library.recording import Recording, TimedGap
+from server.library.rows import Entry
 from tests.server.library.builders import HOSTILE, NOON, recording
 
 
@@ -28,9 +29,9 @@ def at_minute(minute: int, **changes: object) -> Recording:
 
 
 def indexed(*recordings: Recording) -> RecordingIndex:
-    index = RecordingIndex()
+    index = RecordingIndex.temporary()
     for one in recordings:
-        index.add(one)
+        index.add(Entry(one))
     return index
 
 
@@ -67,7 +68,7 @@ def test_a_page_is_not_moved_by_what_comes_and_goes_meanwhile() -> None:
     recordings = [at_minute(minute, call_id=str(minute)) for minute in range(4)]
     index = indexed(*recordings)
     first = index.page(RecordingQuery(limit=2))
-    index.add(at_minute(9, call_id="new"))
+    index.add(Entry(at_minute(9, call_id="new")))
     index.discard(recordings[2].id)
 
     second = index.page(RecordingQuery(limit=2, cursor=first.next_cursor))

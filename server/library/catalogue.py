@@ -1,0 +1,143 @@
+"""The index of one library, kept in line with its files and never trusted with them.
+
+The files are the truth. Whatever happens to the index, a recording is kept, and what
+the index missed it is told later. So nothing here fails because SQLite does, except a
+question that only the index could answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from server.library.errors import IndexUnavailable
+from server.library.index import RecordingIndex
+from server.library.layout import Layout
+from server.library.reconcile import Reconciled, entry_of, reconcile
+from server.library.recording import Recording
+
+logger = logging.getLogger(__name__)
+
+_BEYOND_REPAIR = {
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_IOERR,
+}
+
+_T = TypeVar("_T")
+
+
+class Catalogue:
+    """What is listed of a library."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self.index = RecordingIndex(layout.index)
+        self._is_damaged = False
+
+    def open(self) -> None:
+        """Open the index, or make a new one; `tend` fills it."""
+        with _logged("open the index"):
+            try:
+                self.index.open()
+            except (sqlite3.DatabaseError, ValueError) as error:
+                if self._layout.index.exists():
+                    logger.warning("the index is made anew: %s", error)
+                self.index.create()
+
+    def load(self) -> None:
+        """Open the index for reading only; without one, list the files."""
+        self.index = RecordingIndex(self._layout.index, is_read_only=True)
+        try:
+            self.index.open()
+        except sqlite3.Error:
+            self.index = RecordingIndex.temporary()
+            self.tend()
+
+    def tend(self) -> None:
+        """Bring the index in line with the files; may take long.
+
+        Raises:
+            OSError: The files cannot be read.
+        """
+        with _logged("bring the index in line with the files"):
+            if self._is_damaged:
+                logger.warning("the index is damaged and is made anew")
+                self.index.create()
+                self._is_damaged = False
+            try:
+                result = reconcile(self._layout, self.index)
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                logger.warning("the index is damaged and is made anew: %s", error)
+                self.index.create()
+                result = reconcile(self._layout, self.index)
+            _report(result)
+
+    def has(self, recording_id: str) -> bool:
+        """Tell whether a recording is listed."""
+        return self.ask(lambda index: recording_id in index)
+
+    def add(self, recording: Recording) -> None:
+        """List a recording that is in its place, or what is new about it."""
+        with _logged("list", recording.id):
+            self.index.add(entry_of(self._layout, recording))
+
+    def discard(self, recording_id: str) -> bool:
+        """List a recording no more; tell whether it was listed."""
+        was_listed = False
+        with _logged("take off the list", recording_id):
+            was_listed = self.index.discard(recording_id)
+        return was_listed
+
+    def ask(self, question: Callable[[RecordingIndex], _T]) -> _T:
+        """Return what the index says.
+
+        Raises:
+            IndexUnavailable: It cannot say.
+        """
+        try:
+            return question(self.index)
+        except (sqlite3.Error, ValueError) as error:
+            self._is_damaged = self._is_damaged or _is_damage(error)
+            logger.error("the index cannot be read: %s", error)
+            raise IndexUnavailable(
+                None, f"the index cannot be read ({error})"
+            ) from error
+
+
+@contextmanager
+def _logged(what: str, recording_id: str = "") -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        logger.error("cannot %s %s: %s; the files are kept", what, recording_id, error)
+
+
+def _is_damage(error: Exception) -> bool:
+    if not isinstance(error, sqlite3.Error):
+        # A row that is no document.
+        return True
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _BEYOND_REPAIR
+
+
+def _report(result: Reconciled) -> None:
+    if result.read or result.removed:
+        logger.info(
+            "the index took in %d recordings and dropped %d",
+            result.read,
+            result.removed,
+        )
+    if result.unreadable:
+        logger.warning(
+            "%d recordings have a damaged document and are not listed, "
+            "such as %s; `tapdeck recordings verify` names them all",
+            len(result.unreadable),
+            min(result.unreadable),
+        )
