@@ -8,7 +8,9 @@ question that only the index could answer.
 from __future__ import annotations
 
 import logging
+import math
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -58,26 +60,43 @@ class Catalogue:
             self.index = RecordingIndex.temporary()
             self.tend()
 
-    def tend(self) -> None:
-        """Bring the index in line with the files; may take long.
+    def tend(self, *, patience_s: float | None = None) -> bool:
+        """Bring the index in line with the files; tell whether it is now.
+
+        Args:
+            patience_s: How long it may take to read documents; None: as long as it
+                needs. What is left is done next time.
 
         Raises:
             OSError: The files cannot be read.
         """
-        with _logged("bring the index in line with the files"):
-            if self._is_damaged:
-                logger.warning("the index is damaged and is made anew")
-                self.index.create()
-                self._is_damaged = False
+        try:
+            if self._is_damaged or not self.index.exists:
+                self._renew()
             try:
-                result = reconcile(self._layout, self.index)
+                result = self._reconcile(patience_s)
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
                     raise
-                logger.warning("the index is damaged and is made anew: %s", error)
-                self.index.create()
-                result = reconcile(self._layout, self.index)
-            _report(result)
+                logger.warning("the index is damaged: %s", error)
+                self._renew()
+                result = self._reconcile(patience_s)
+        except sqlite3.Error as error:
+            _log("bring the index in line with the files", "", error)
+            return True
+        _report(result)
+        return result.is_finished
+
+    def _reconcile(self, patience_s: float | None) -> Reconciled:
+        until = math.inf if patience_s is None else time.monotonic() + patience_s
+        return reconcile(
+            self._layout, self.index, is_due=lambda: time.monotonic() >= until
+        )
+
+    def _renew(self) -> None:
+        logger.warning("the index is made anew")
+        self.index.create()
+        self._is_damaged = False
 
     def has(self, recording_id: str) -> bool:
         """Tell whether a recording is listed."""
@@ -90,10 +109,11 @@ class Catalogue:
 
     def discard(self, recording_id: str) -> bool:
         """List a recording no more; tell whether it was listed."""
-        was_listed = False
-        with _logged("take off the list", recording_id):
-            was_listed = self.index.discard(recording_id)
-        return was_listed
+        try:
+            return self.index.discard(recording_id)
+        except sqlite3.Error as error:
+            _log("take off the list", recording_id, error)
+            return False
 
     def ask(self, question: Callable[[RecordingIndex], _T]) -> _T:
         """Return what the index says.
@@ -116,7 +136,11 @@ def _logged(what: str, recording_id: str = "") -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        logger.error("cannot %s %s: %s; the files are kept", what, recording_id, error)
+        _log(what, recording_id, error)
+
+
+def _log(what: str, recording_id: str, error: sqlite3.Error) -> None:
+    logger.error("cannot %s %s: %s; the files are kept", what, recording_id, error)
 
 
 def _is_damage(error: Exception) -> bool:
@@ -130,9 +154,10 @@ def _is_damage(error: Exception) -> bool:
 def _report(result: Reconciled) -> None:
     if result.read or result.removed:
         logger.info(
-            "the index took in %d recordings and dropped %d",
+            "the index took in %d recordings and dropped %d%s",
             result.read,
             result.removed,
+            "" if result.is_finished else "; there are more",
         )
     if result.unreadable:
         logger.warning(

@@ -119,6 +119,11 @@ class RecordingIndex:
         """Close it; it opens again when it is used."""
         self._database.close()
 
+    @property
+    def exists(self) -> bool:
+        """Whether its file is there; people may delete it at any time."""
+        return self._database.path.exists()
+
     def __contains__(self, recording_id: str) -> bool:
         query = "SELECT 1 FROM recordings WHERE id = ?"
         with self._database.read() as connection:

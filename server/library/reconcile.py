@@ -11,9 +11,10 @@ else happened. `tapdeck recordings verify` compares everything.
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +49,8 @@ class Reconciled:
     """Rows of recordings that are gone."""
     unreadable: list[str] = field(default_factory=list)
     """Recordings whose document is damaged; they are not listed."""
+    is_finished: bool = True
+    """Whether nothing is left for the next time."""
 
 
 @dataclass(slots=True)
@@ -58,10 +61,17 @@ class _Files:
     disk_bytes: int = 0
 
 
-def reconcile(layout: Layout, index: RecordingIndex) -> Reconciled:
+def reconcile(
+    layout: Layout, index: RecordingIndex, *, is_due: Callable[[], bool] = lambda: False
+) -> Reconciled:
     """Make the index say what the files say, newest day first.
 
     May run beside everything else; what it misses because of that, it finds next time.
+
+    Args:
+        layout: Where the files are.
+        index: What is to be in line with them.
+        is_due: Asked between documents; where it says so, the rest is left.
 
     Raises:
         sqlite3.Error: The index cannot be used.
@@ -73,27 +83,45 @@ def reconcile(layout: Layout, index: RecordingIndex) -> Reconciled:
         changed_ns = _changed_ns(layout.folder(day))
         if changed_ns is not None and seen.get(day) == changed_ns:
             continue
-        _reconcile_day(layout, index, day, result)
+        if is_due():
+            result.is_finished = False
+        if result.is_finished:
+            _reconcile_day(layout, index, day, result, is_due)
+        if not result.is_finished:
+            break
         if changed_ns is None or time.time_ns() - changed_ns > SETTLED_NS:
             index.set_seen(day, changed_ns)
     return result
 
 
 def _reconcile_day(
-    layout: Layout, index: RecordingIndex, day: str, result: Reconciled
+    layout: Layout,
+    index: RecordingIndex,
+    day: str,
+    result: Reconciled,
+    is_due: Callable[[], bool],
 ) -> None:
     # Before the files: what is published meanwhile is a file more, never a row
     # without files.
     rows = index.rows_of(day)
     files = _files(layout.folder(day), day)
-    batch = []
-    for entry in _changed(layout, rows, files, result):
-        batch.append(entry)
-        result.read += 1
-        if len(batch) == BATCH:
-            index.add_many(batch)
-            batch = []
-    index.add_many(batch)
+    changed = _changed(layout, rows, files, result)
+    while batch := list(itertools.islice(changed, BATCH)):
+        index.add_many(batch)
+        result.read += len(batch)
+        if is_due():
+            result.is_finished = False
+            return
+    _forget(index, rows, files, result)
+
+
+def _forget(
+    index: RecordingIndex,
+    rows: dict[str, Row],
+    files: dict[str, _Files],
+    result: Reconciled,
+) -> None:
+    """Take what is gone off the index, and other sizes into it."""
     damaged = set(result.unreadable)
     for recording_id, row in rows.items():
         found = files.get(recording_id)

@@ -53,15 +53,19 @@ class Library:
         # that is set while retention looks at a recording is seen by it or comes first.
         self._changing = threading.Lock()
 
-    def open(self) -> None:
+    def open(self, *, patience_s: float | None = None) -> None:
         """Make sure that recordings can be kept here, and list what is here.
+
+        Args:
+            patience_s: How long reading documents into the list may take, where it has
+                to be made anew; `tend` goes on with it. None: as long as it needs.
 
         Raises:
             StartupError: The directory cannot be created, written to or read.
         """
         self.prepare()
         try:
-            self.catalogue.tend()
+            self.tend(patience_s=patience_s)
         except OSError as error:
             raise _unusable(self.root, error) from error
 
@@ -83,13 +87,13 @@ class Library:
         """Get ready for reading only; changes nothing."""
         self.catalogue.load()
 
-    def tend(self) -> None:
-        """Bring the list in line with the files, also after an index that failed.
+    def tend(self, *, patience_s: float | None = None) -> bool:
+        """Bring the list in line with the files; tell whether it is now.
 
         Raises:
             OSError: The files cannot be read.
         """
-        self.catalogue.tend()
+        return self.catalogue.tend(patience_s=patience_s)
 
     def __len__(self) -> int:
         return self.catalogue.ask(len)
