@@ -11,10 +11,10 @@ import logging
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
+from server.library.database import OutdatedError
 from server.library.errors import IndexUnavailable
 from server.library.index import RecordingIndex
 from server.library.layout import Layout
@@ -23,12 +23,8 @@ from server.library.recording import Recording
 
 logger = logging.getLogger(__name__)
 
-_BEYOND_REPAIR = {
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_NOTADB,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_IOERR,
-}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+"""Anything else, such as a full disk or too many open files, will pass."""
 
 _T = TypeVar("_T")
 
@@ -43,13 +39,18 @@ class Catalogue:
 
     def open(self) -> None:
         """Open the index, or make a new one; `tend` fills it."""
-        with _logged("open the index"):
+        try:
+            if not self.index.exists:
+                self.index.create()
             try:
                 self.index.open()
-            except (sqlite3.DatabaseError, ValueError) as error:
-                if self._layout.index.exists():
-                    logger.warning("the index is made anew: %s", error)
-                self.index.create()
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                logger.warning("the index cannot be used: %s", error)
+                self._renew()
+        except sqlite3.Error as error:
+            _log("open the index", "", error)
 
     def load(self) -> None:
         """Open the index for reading only; without one, list the files."""
@@ -104,8 +105,11 @@ class Catalogue:
 
     def add(self, recording: Recording) -> None:
         """List a recording that is in its place, or what is new about it."""
-        with _logged("list", recording.id):
+        try:
             self.index.add(entry_of(self._layout, recording))
+        except (sqlite3.Error, FileNotFoundError) as error:
+            # Without its document somebody was faster, and has deleted it.
+            _log("list", recording.id, error)
 
     def discard(self, recording_id: str) -> bool:
         """List a recording no more; tell whether it was listed."""
@@ -131,24 +135,16 @@ class Catalogue:
             ) from error
 
 
-@contextmanager
-def _logged(what: str, recording_id: str = "") -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        _log(what, recording_id, error)
-
-
-def _log(what: str, recording_id: str, error: sqlite3.Error) -> None:
+def _log(what: str, recording_id: str, error: Exception) -> None:
     logger.error("cannot %s %s: %s; the files are kept", what, recording_id, error)
 
 
 def _is_damage(error: Exception) -> bool:
-    if not isinstance(error, sqlite3.Error):
-        # A row that is no document.
+    if isinstance(error, OutdatedError) or not isinstance(error, sqlite3.Error):
+        # Of another version, or a row that is no document.
         return True
     code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in _BEYOND_REPAIR
+    return code is not None and code & 0xFF in _DAMAGED
 
 
 def _report(result: Reconciled) -> None:

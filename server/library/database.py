@@ -135,7 +135,7 @@ class Database:
             connection = self._connect("" if self._is_read_only else "?mode=rw")
         try:
             yield connection
-        except sqlite3.DatabaseError:
+        except BaseException:
             # What is cached of a damaged or exchanged file must not be asked again.
             connection.close()
             raise
@@ -167,13 +167,20 @@ class Database:
             isolation_level=None,
             check_same_thread=False,
         )
+        try:
+            self._configure(connection)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _configure(self, connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         if not self._is_read_only:
             connection.execute("PRAGMA journal_mode = WAL")
             # A power cut may cost the last rows, never the file; they are found again
             # because their folder has changed.
             connection.execute("PRAGMA synchronous = NORMAL")
-        return connection
 
 
 def _readable(uri: str) -> str:
