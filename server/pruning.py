@@ -35,7 +35,7 @@ def prune(settings: Settings, *, is_dry: bool) -> int:
     disk = DiskFacts(
         sum(growth.bytes_by_day.values()), shutil.disk_usage(library.root).free
     )
-    due = plan(walk(library), rules, disk, now_ms())
+    due = plan(lambda: walk(library), rules, disk, now_ms())
     gone = [each for each in due if is_dry or carry_out(library, each)]
     for line in itertools.chain(
         _deletions(gone, rules, is_dry), _outlook(growth, rules, disk, gone)

@@ -44,4 +44,4 @@ class Growth:
         return None
 
     def _going(self, day: int, coming: float) -> float:
-        return self.bytes_by_day.get(day, 0) if day <= self.today else coming
+        return self.bytes_by_day.get(day, 0) if day < self.today else coming

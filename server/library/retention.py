@@ -1,15 +1,15 @@
 """Which recordings go, and why. Pure: rules, disk, time and recordings in, reasons out.
 
-Age, size and free space count together, oldest first: a recording goes if it is too old
-or if room is needed. Tags named in the rules have ages of their own; of several the
-longest counts. They say nothing about room: then the oldest go, whatever their tags.
-A legal hold is above all of it.
+Age, size and free space count together. First goes what is too old; if room is still
+needed, the oldest follow. Tags named in the rules have ages of their own; of several
+the longest counts. They say nothing about room: then the oldest go, whatever their
+tags. A legal hold is above all of it.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from server.library.index import DAY_MS, Candidate
@@ -80,79 +80,104 @@ class Deletion:
     disk_bytes: int
 
 
-class Retention:
-    """Judges recordings, oldest first, and remembers what room that makes."""
+class Ages:
+    """Judges recordings by their age.
 
-    def __init__(self, rules: RetentionRules, disk: DiskFacts, now_ms: int) -> None:
+    Args:
+        rules: What is to be kept.
+        now_ms: The time, in milliseconds since 1970.
+    """
+
+    def __init__(self, rules: RetentionRules, now_ms: int) -> None:
         self._rules = rules
         self._now_ms = now_ms
+
+    def are_over_at(self, candidate: Candidate) -> bool:
+        """Tell whether neither this recording nor a younger one is too old."""
+        least = self._rules.least_days
+        return least is None or not self._is_of(candidate, least)
+
+    def judge(self, candidate: Candidate) -> Deletion | None:
+        """Return why a recording goes, or None if it stays."""
+        days, tag = self._rules.age_of(candidate.tags)
+        if candidate.legal_hold or days is None or not self._is_of(candidate, days):
+            return None
+        reason = f"older than {days} days"
+        if tag:
+            reason += f", the age for its tag {tag}"
+        return Deletion(candidate.id, Cause.AGE, reason, candidate.disk_bytes)
+
+    def _is_of(self, candidate: Candidate, days: int) -> bool:
+        return self._now_ms - candidate.started_ms >= days * DAY_MS
+
+
+class Room:
+    """Takes recordings, oldest first, until there is room enough.
+
+    Args:
+        rules: What is to be kept.
+        disk: How full things are.
+    """
+
+    def __init__(self, rules: RetentionRules, disk: DiskFacts) -> None:
+        self._rules = rules
         least, most = rules.min_free_bytes, rules.max_bytes
         self._excess = 0 if most is None else disk.used_bytes - most
         self._shortage = 0 if least is None else least - disk.free_bytes
 
-    @property
-    def needs_room(self) -> bool:
-        """Whether recordings have to go that are not too old."""
-        return self._excess > 0 or self._shortage > 0
-
-    def is_done_at(self, candidate: Candidate) -> bool:
-        """Tell whether neither this recording nor a newer one goes."""
-        if self.needs_room:
-            return False
-        least = self._rules.least_days
-        return least is None or self._age_ms(candidate) < least * DAY_MS
+    def is_enough(self) -> bool:
+        """Tell whether nothing has to go."""
+        return self._excess <= 0 and self._shortage <= 0
 
     def judge(self, candidate: Candidate) -> Deletion | None:
         """Return why a recording goes, or None if it stays."""
-        if candidate.legal_hold:
+        if candidate.legal_hold or self.is_enough():
             return None
-        found = self._too_old(candidate) or self._in_the_way()
-        if found is None:
-            return None
-        self._excess -= candidate.disk_bytes
-        self._shortage -= candidate.disk_bytes
-        return Deletion(candidate.id, *found, candidate.disk_bytes)
+        cause, reason = self._reason()
+        self.freed(candidate.disk_bytes)
+        return Deletion(candidate.id, cause, reason, candidate.disk_bytes)
 
-    def _too_old(self, candidate: Candidate) -> tuple[Cause, str] | None:
-        days, tag = self._rules.age_of(candidate.tags)
-        if days is None or self._age_ms(candidate) < days * DAY_MS:
-            return None
-        since = f"older than {days} days"
-        return Cause.AGE, f"{since}, the age for its tag {tag}" if tag else since
+    def freed(self, number: int) -> None:
+        """Take into account that so many bytes are free."""
+        self._excess -= number
+        self._shortage -= number
 
-    def _in_the_way(self) -> tuple[Cause, str] | None:
-        if self._excess > 0 and self._rules.max_bytes is not None:
-            limit = gigabytes(self._rules.max_bytes)
-            return Cause.SIZE, f"oldest of more than {limit} of recordings"
-        if self._shortage > 0 and self._rules.min_free_bytes is not None:
-            limit = gigabytes(self._rules.min_free_bytes)
-            return Cause.SPACE, f"oldest while less than {limit} of the disk is free"
-        return None
-
-    def _age_ms(self, candidate: Candidate) -> int:
-        return self._now_ms - candidate.started_ms
+    def _reason(self) -> tuple[Cause, str]:
+        if self._excess > 0:
+            most = gigabytes(self._rules.max_bytes or 0)
+            return Cause.SIZE, f"oldest of more than {most} of recordings"
+        least = gigabytes(self._rules.min_free_bytes or 0)
+        return Cause.SPACE, f"oldest while less than {least} of the disk is free"
 
 
 def plan(
-    candidates: Iterable[Candidate], rules: RetentionRules, disk: DiskFacts, now_ms: int
+    oldest_first: Callable[[], Iterable[Candidate]],
+    rules: RetentionRules,
+    disk: DiskFacts,
+    now_ms: int,
 ) -> list[Deletion]:
     """Return everything that goes now.
 
     Args:
-        candidates: All recordings, oldest first.
+        oldest_first: Returns all recordings; they are gone through twice at most.
         rules: What is to be kept.
         disk: How full things are.
         now_ms: The time, in milliseconds since 1970.
     """
-    retention = Retention(rules, disk, now_ms)
-    found = []
-    for candidate in candidates:
-        if retention.is_done_at(candidate):
+    ages, room = Ages(rules, now_ms), Room(rules, disk)
+    found: dict[str, Deletion] = {}
+    for candidate in oldest_first():
+        if ages.are_over_at(candidate):
             break
-        deletion = retention.judge(candidate)
-        if deletion is not None:
-            found.append(deletion)
-    return found
+        if deletion := ages.judge(candidate):
+            found[candidate.id] = deletion
+            room.freed(deletion.disk_bytes)
+    for candidate in () if room.is_enough() else oldest_first():
+        if room.is_enough():
+            break
+        if candidate.id not in found and (deletion := room.judge(candidate)):
+            found[candidate.id] = deletion
+    return list(found.values())
 
 
 def parse_tag_days(texts: Iterable[str]) -> dict[str, int | None]:

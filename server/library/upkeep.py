@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import shutil
 from collections.abc import Callable, Iterator
 
 from server.library.errors import RecordingOnHold
 from server.library.index import Candidate
-from server.library.retention import Deletion, DiskFacts, Retention, RetentionRules
+from server.library.retention import Ages, Deletion, DiskFacts, RetentionRules, Room
 from server.library.store import Library
 
 logger = logging.getLogger(__name__)
@@ -53,25 +54,42 @@ class Upkeep:
         # What is not in the index yet would count as room.
         if self.is_behind or self._rules.are_none:
             return []
-        retention = Retention(self._rules, self._disk(), self._now_ms())
-        return self._delete_due(retention)
+        gone = self._delete_aged()
+        return gone if self.is_behind else gone + self._make_room()
 
-    def _delete_due(self, retention: Retention) -> list[Deletion]:
-        deleted: list[Deletion] = []
-        after = -1 if retention.needs_room else self._after
-        candidates = walk(self._library, after)
-        for looked_at, candidate in enumerate(candidates):
-            if retention.is_done_at(candidate):
-                break
-            if looked_at == MAX_LOOKED_AT or len(deleted) == MAX_DELETED:
+    def _delete_aged(self) -> list[Deletion]:
+        ages = Ages(self._rules, self._now_ms())
+        due = itertools.takewhile(
+            lambda each: not ages.are_over_at(each), walk(self._library, self._after)
+        )
+        gone: list[Deletion] = []
+        for looked_at, candidate in enumerate(due):
+            if looked_at == MAX_LOOKED_AT or len(gone) == MAX_DELETED:
                 self.is_behind = True
-                return deleted
-            deletion = retention.judge(candidate)
-            if deletion is not None and carry_out(self._library, deletion):
-                deleted.append(deletion)
+                return gone
+            gone += self._delete(ages.judge(candidate))
             self._after = candidate.key
         self._after = -1
-        return deleted
+        return gone
+
+    def _make_room(self) -> list[Deletion]:
+        room = Room(self._rules, self._disk())
+        gone: list[Deletion] = []
+        if room.is_enough():
+            return gone
+        for candidate in walk(self._library):
+            if room.is_enough():
+                break
+            if len(gone) == MAX_DELETED:
+                self.is_behind = True
+                break
+            gone += self._delete(room.judge(candidate))
+        return gone
+
+    def _delete(self, deletion: Deletion | None) -> list[Deletion]:
+        if deletion is None or not carry_out(self._library, deletion):
+            return []
+        return [deletion]
 
     def _disk(self) -> DiskFacts:
         if self._rules.max_bytes is None:
