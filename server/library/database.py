@@ -102,7 +102,7 @@ class Database:
             sqlite3.Error: It cannot be used.
         """
         if self._is_read_only:
-            self._uri = _readable(self._uri)
+            self._uri = _readable(self.path, self._uri)
         with self.read() as connection:
             (found,) = connection.execute("PRAGMA user_version").fetchone()
         if found != VERSION:
@@ -183,20 +183,15 @@ class Database:
             connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def _readable(uri: str) -> str:
-    """Return the address by which this user can read the file without changing it."""
-    for mode in ("?mode=ro", "?mode=ro&immutable=1"):
-        # The second is for a directory that is read-only: no log can be there either.
-        connection = sqlite3.connect(uri + mode, uri=True, timeout=_BUSY_S)
-        try:
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except sqlite3.OperationalError:
-            continue
-        else:
-            return uri + mode
-        finally:
-            connection.close()
-    raise OutdatedError("it cannot be read")
+def _readable(path: Path, uri: str) -> str:
+    """Return the address by which the file is read and nothing beside it is made.
+
+    A file that is in use has a log beside it. Where there is none, nobody writes, and
+    to read as usual would leave a log behind: of this user, so that a server of
+    another one could not write.
+    """
+    is_in_use = Path(f"{path}{SUFFIXES[1]}").exists()
+    return uri + ("?mode=ro" if is_in_use else "?mode=ro&immutable=1")
 
 
 def _close_all(*lists: list[sqlite3.Connection]) -> None:

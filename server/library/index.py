@@ -250,8 +250,8 @@ def _put(connection: sqlite3.Connection, entry: Entry) -> None:
     key = _key(connection, recording.id)
     if key is None:
         key = _free_key(connection, recording.id)
-    else:
-        _remove(connection, key)
+    # Also what is left at a key whose recording was removed by other hands.
+    _remove(connection, key)
     started_ms = ms_of(recording.started_at)
     words = haystack(recording)
     connection.execute(
