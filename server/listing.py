@@ -45,7 +45,8 @@ def list_recordings(directory: Path, *, text: str, limit: int) -> int:
 
 def show_recording(directory: Path, recording_id: str) -> int:
     """Write everything about one recording; return the exit code."""
-    library = open_library(directory, is_read_only=True)
+    # Its files say everything: the index is not asked.
+    library = Library(_existing(directory))
     recording = library.get(recording_id)
     if recording is None:
         sys.stderr.write(f"tapdeck: There is no recording {recording_id!r}.\n")
@@ -107,14 +108,18 @@ def open_library(directory: Path, *, is_read_only: bool) -> Library:
     Raises:
         ConfigError: There is no such directory.
     """
-    if not directory.is_dir():
-        raise ConfigError(f"There is no directory {directory} (recordings_dir).")
-    library = Library(directory)
+    library = Library(_existing(directory))
     if is_read_only:
         library.load()
     else:
         library.prepare()
     return library
+
+
+def _existing(directory: Path) -> Path:
+    if not directory.is_dir():
+        raise ConfigError(f"There is no directory {directory} (recordings_dir).")
+    return directory
 
 
 def _newest(library: Library, text: str, limit: int) -> list[Recording]:

@@ -90,6 +90,21 @@ class Layout:
                 found.add(name)
         return found
 
+    def day_ids(self, day: str) -> set[str]:
+        """Return the ids of all finished files of a day, of either kind."""
+        names = (path.name.partition(".") for path in self.folder(day).glob("*.*"))
+        return {
+            name
+            for name, dot, suffix in names
+            if dot + suffix in (AUDIO_SUFFIX, DOCUMENT_SUFFIX)
+            and is_recording_id(name)
+            and name.startswith(day)
+        }
+
+    def drafts(self) -> list[Path]:
+        """Return the documents that were being written again when a server ended."""
+        return sorted(self.partial_folder.glob(f"*{DRAFT_SUFFIX}"))
+
     def partial_ids(self) -> list[str]:
         """Return the ids of what is being written, or was when a server ended."""
         names = (

@@ -79,6 +79,9 @@ class Library:
             self._layout.partial_folder.mkdir(parents=True, exist_ok=True)
             for folder in (self.root, self._layout.partial_folder):
                 _try_writing(folder)
+            for draft in self._layout.drafts():
+                # Of a change that a crash cut short; the document is as it was.
+                draft.unlink(missing_ok=True)
         except OSError as error:
             raise _unusable(self.root, error) from error
         self.catalogue.open()

@@ -11,7 +11,7 @@ import soundfile
 from server.library.document import read_document
 from server.library.files import sha256_of
 from server.library.index import RecordingIndex
-from server.library.layout import AUDIO_SUFFIX, DOCUMENT_SUFFIX, Layout, is_recording_id
+from server.library.layout import Layout, is_recording_id
 from server.library.reconcile import entry_of
 from server.library.recording import Recording
 from server.library.rows import abridged
@@ -58,14 +58,9 @@ class Verifier:
 
     def all_ids(self) -> Iterator[str]:
         """Return every id that has a file or is listed, oldest first."""
-        audio = _by_day(self._layout.ids(AUDIO_SUFFIX))
-        documents = _by_day(self._layout.ids(DOCUMENT_SUFFIX))
-        seen = self._index.seen_days()
-        for day in sorted(audio.keys() | documents.keys() | seen.keys()):
+        for day in sorted(self._layout.days() | self._index.seen_days().keys()):
             listed = self._index.rows_of(day).keys()
-            yield from sorted(
-                audio.get(day, set()) | documents.get(day, set()) | listed
-            )
+            yield from sorted(self._layout.day_ids(day) | listed)
 
     def verify(self, recording_id: str) -> Finding:
         """Look at one recording."""
@@ -166,10 +161,3 @@ def _changes(recording: Recording, audio: Path) -> Iterator[str]:
 def _header(audio: Path) -> _Header:
     info = soundfile.info(str(audio))
     return _Header(int(info.frames), int(info.samplerate), int(info.channels))
-
-
-def _by_day(ids: set[str]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for recording_id in ids:
-        found.setdefault(recording_id[:8], set()).add(recording_id)
-    return found
