@@ -13,7 +13,7 @@ from server.library.retention import (
     Deletion,
     DiskFacts,
     RetentionRules,
-    gigabytes,
+    size_text,
     plan,
 )
 from server.library.upkeep import carry_out, walk
@@ -51,7 +51,7 @@ def _deletions(
         yield f"{deletion.id}: {deletion.reason}"
     if rules.are_none:
         yield "No retention is set: everything is kept."
-    size = gigabytes(sum(deletion.disk_bytes for deletion in gone))
+    size = size_text(sum(deletion.disk_bytes for deletion in gone))
     verb = "would be deleted" if is_dry else "deleted"
     yield f"{len(gone)} recordings {verb}, {size}."
 
@@ -61,17 +61,17 @@ def _outlook(
 ) -> Iterator[str]:
     freed = sum(deletion.disk_bytes for deletion in gone)
     rate = growth.bytes_per_day
-    yield f"At the rate of the last 7 days, {gigabytes(rate)} a day:"
+    yield f"At the rate of the last 7 days, {size_text(rate)} a day:"
     rooms = [("the disk is full", disk.free_bytes + freed)]
     if rules.min_free_bytes is not None:
-        least = gigabytes(rules.min_free_bytes)
+        least = size_text(rules.min_free_bytes)
         room = disk.free_bytes + freed - rules.min_free_bytes
         rooms.append((f"less than {least} of the disk is free", room))
     if rules.max_bytes is not None:
-        most = gigabytes(rules.max_bytes)
+        most = size_text(rules.max_bytes)
         room = rules.max_bytes - disk.used_bytes + freed
         rooms.append((f"there are more than {most} of recordings", room))
     for what, room in rooms:
         days = growth.days_until_full(room, rules.days)
         when = f"in {days} days" if days else f"not within {HORIZON_DAYS} days"
-        yield f"  {what} {when}"
+        yield f"  {what}: {when}"

@@ -21,7 +21,7 @@ OPEN_PATIENCE_S = 5.0
 a million recordings keep no call waiting."""
 TURN_S = 300.0
 """Between turns. An hour of 4000 taps at 16 kB/s is 230 GB: leave room for minutes."""
-BEHIND_S = 0.5
+BEHIND_S = 1.0
 """Between turns while there is more to do than one turn does."""
 
 

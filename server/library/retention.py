@@ -102,7 +102,7 @@ class Ages:
         days, tag = self._rules.age_of(candidate.tags)
         if candidate.legal_hold or days is None or not self._is_of(candidate, days):
             return None
-        reason = f"older than {days} days"
+        reason = f"older than {days} day{'s' * (days != 1)}"
         if tag:
             reason += f", the age for its tag {tag}"
         return Deletion(candidate.id, Cause.AGE, reason, candidate.disk_bytes)
@@ -144,9 +144,9 @@ class Room:
 
     def _reason(self) -> tuple[Cause, str]:
         if self._excess > 0:
-            most = gigabytes(self._rules.max_bytes or 0)
+            most = size_text(self._rules.max_bytes or 0)
             return Cause.SIZE, f"oldest of more than {most} of recordings"
-        least = gigabytes(self._rules.min_free_bytes or 0)
+        least = size_text(self._rules.min_free_bytes or 0)
         return Cause.SPACE, f"oldest while less than {least} of the disk is free"
 
 
@@ -196,6 +196,10 @@ def parse_tag_days(texts: Iterable[str]) -> dict[str, int | None]:
     return found
 
 
-def gigabytes(number: float) -> str:
-    """Return a number of bytes for people."""
-    return f"{number / GB:.4g} GB"
+def size_text(number: float) -> str:
+    """Return a number of bytes for people, such as `1.5 GB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(number) < 999.5:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:,.4g} TB"

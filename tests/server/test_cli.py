@@ -378,7 +378,7 @@ class TestRecordings:
         assert main(prune) == 0
         second = capsys.readouterr().out.splitlines()
 
-        assert first[0] == f"{kept.id}: oldest of more than 1e-09 GB of recordings"
+        assert first[0] == f"{kept.id}: oldest of more than 1 B of recordings"
         assert first[0] == second[0]
         assert first[1].startswith("1 recordings would be deleted, ")
         assert second[1].startswith("1 recordings deleted, ")
@@ -393,7 +393,7 @@ class TestRecordings:
 
         assert lines[:2] == [
             "No retention is set: everything is kept.",
-            "0 recordings deleted, 0 GB.",
+            "0 recordings deleted, 0 B.",
         ]
         assert lines[2].startswith("At the rate of the last 7 days, ")
         assert "the disk is full" in lines[3]

@@ -17,6 +17,7 @@ from server.library.retention import (
     RetentionRules,
     parse_tag_days,
     plan,
+    size_text,
 )
 
 NOW = 20_000 * DAY_MS
@@ -234,3 +235,18 @@ def test_ages_of_tags_are_read() -> None:
 def test_what_is_no_age_of_a_tag_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not an age of a tag"):
         parse_tag_days([text])
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1644, "1.64 kB"),
+        (999_999, "1 MB"),
+        (500 * GB, "500 GB"),
+        (1500 * GB, "1.5 TB"),
+    ],
+)
+def test_sizes_are_for_people(number: int, text: str) -> None:
+    assert size_text(number) == text

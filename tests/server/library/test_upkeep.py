@@ -48,7 +48,7 @@ def test_what_is_too_old_goes_with_all_its_files_and_says_why(
         (gone,) = upkeep(library, 1, days=1).turn()
 
     assert (gone.id, gone.cause) == (old.id, Cause.AGE)
-    assert f"deleted {old.id}: older than 1 days" in caplog.text
+    assert f"deleted {old.id}: older than 1 day" in caplog.text
     assert list(folder.iterdir()) == []
     assert listed(library) == [young.id]
 
