@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import track
@@ -20,7 +21,8 @@ from server.errors import ConfigError
 from server.library.index import MAX_LIMIT, RecordingQuery
 from server.library.recording import Recording
 from server.library.store import Library
-from server.library.verify import Finding
+
+_T = TypeVar("_T")
 
 # Of what is not a terminal, such as a pipe into grep: never cut a line.
 _UNCUT = 10_000
@@ -63,7 +65,8 @@ def verify_recordings(directory: Path, ids: Sequence[str], *, repair: bool) -> i
     library = open_library(directory, is_read_only=not repair)
     console = _console()
     checked = damaged = repaired = 0
-    for finding in _with_progress(library, ids, repair):
+    findings = library.verify(ids or None, repair=repair)
+    for finding in with_progress(findings, "verifying", len(ids) or len(library)):
         checked += 1
         damaged += not finding.ok
         repaired += finding.repaired
@@ -80,20 +83,15 @@ def verify_recordings(directory: Path, ids: Sequence[str], *, repair: bool) -> i
     return 1 if damaged else 0
 
 
-def _with_progress(
-    library: Library, ids: Sequence[str], repair: bool
-) -> Iterator[Finding]:
-    """Verify with a bar on standard error, which is a terminal or shows none."""
-    findings = library.verify(ids or None, repair=repair)
-    return iter(
-        track(
-            findings,
-            "verifying",
-            total=len(ids) or len(library),
-            console=Console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
+def with_progress(things: Iterable[_T], doing: str, total: int) -> Iterable[_T]:
+    """Go through things with a bar on standard error, if that is a terminal."""
+    return track(
+        things,
+        doing,
+        total=total,
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
     )
 
 

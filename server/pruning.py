@@ -13,11 +13,12 @@ from server.library.retention import (
     Deletion,
     DiskFacts,
     RetentionRules,
-    size_text,
     plan,
+    size_text,
 )
+from server.library.store import Library
 from server.library.upkeep import carry_out, walk
-from server.listing import open_library
+from server.listing import open_library, with_progress
 from server.settings import Settings
 from server.upkeep_task import now_ms, retention_rules
 
@@ -36,12 +37,26 @@ def prune(settings: Settings, *, is_dry: bool) -> int:
         sum(growth.bytes_by_day.values()), shutil.disk_usage(library.root).free
     )
     due = plan(lambda: walk(library), rules, disk, now_ms())
-    gone = [each for each in due if is_dry or carry_out(library, each)]
+    gone = due if is_dry else _carried_out(library, due)
     for line in itertools.chain(
         _deletions(gone, rules, is_dry), _outlook(growth, rules, disk, gone)
     ):
         sys.stdout.write(f"{line}\n")
-    return 0
+    return 0 if is_dry or len(gone) == len(due) else 1
+
+
+def _carried_out(library: Library, due: list[Deletion]) -> list[Deletion]:
+    """Delete what is due; say what cannot be deleted, and return the others."""
+    gone = []
+    for deletion in with_progress(due, "deleting", len(due)):
+        try:
+            if carry_out(library, deletion):
+                gone.append(deletion)
+        except OSError as error:
+            sys.stderr.write(
+                f"tapdeck: {deletion.id} cannot be deleted: {error.strerror}.\n"
+            )
+    return gone
 
 
 def _deletions(

@@ -71,6 +71,11 @@ class Layout:
         """Return where a document is while it is written again."""
         return self.partial_folder / (_checked(recording_id) + DRAFT_SUFFIX)
 
+    def is_being_published(self, recording_id: str) -> bool:
+        """Tell whether a recording is on its way here, or was when a server ended."""
+        partial = self.partial(recording_id)
+        return partial.exists() or partial.with_suffix(DOCUMENT_SUFFIX).exists()
+
     def days(self) -> set[str]:
         """Return the days that have a folder, such as `20261122`."""
         parts = (path.parts[-3:] for path in self.root.glob("????/??/??"))

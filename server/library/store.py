@@ -155,12 +155,12 @@ class Library:
         except FileExistsError:
             raise RecordingExists(recording.id) from None
         sync(document.parent)
-        if has_audio:
-            # Without a place in the library, what was written stays where it is.
-            partial.unlink(missing_ok=True)
-        draft.unlink(missing_ok=True)
         kept = parse_document(data)
         self.catalogue.add(kept)
+        # Last: while these are there, nobody takes the recording for half a one.
+        if has_audio:
+            partial.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         return kept
 
     def get(self, recording_id: str) -> Recording | None:

@@ -66,15 +66,34 @@ class Verifier:
         """Look at one recording."""
         if not is_recording_id(recording_id):
             return Finding(recording_id, False, "not an id of a recording")
+        finding = self._look(recording_id)
+        if not finding.ok and self._is_underway(recording_id):
+            return Finding(recording_id, True)
+        return finding
+
+    def _is_underway(self, recording_id: str) -> bool:
+        """Tell whether a server is about to list it, or does when it starts again."""
+        is_whole = (
+            self._layout.document(recording_id).exists() and recording_id in self._index
+        )
+        return (
+            not is_whole
+            and self._layout.audio(recording_id).exists()
+            and self._layout.is_being_published(recording_id)
+        )
+
+    def _look(self, recording_id: str) -> Finding:
         recording: Recording | None = None
         try:
             recording = read_document(self._layout, recording_id)
+            audio = self._layout.audio(recording_id)
+            problems = list(audio_problems(recording, audio))
         except FileNotFoundError:
             problems = self._without_document(recording_id)
+        except OSError as error:
+            return Finding(recording_id, False, f"cannot be read: {error.strerror}")
         except ValueError as error:
             problems = [f"damaged document: {error}"]
-        else:
-            problems = list(audio_problems(recording, self._layout.audio(recording_id)))
         return self._finding(recording_id, problems, recording)
 
     def _without_document(self, recording_id: str) -> list[str]:

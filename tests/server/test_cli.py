@@ -385,6 +385,27 @@ class TestRecordings:
         assert not list(Path("recordings/2026").rglob("*.*"))
         assert main(["recordings", "list"]) == 0
 
+    def test_prune_says_what_it_cannot_delete_and_is_code_1(
+        self,
+        capsys: pytest.CaptureFixture[str],
+        kept: Recording,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        prune = ["recordings", "prune", "--retention-max-gb", "1e-9"]
+        assert main([*prune, "--dry-run"]) == 0
+        monkeypatch.setattr("server.library.store.Library.delete", refuse)
+        capsys.readouterr()
+        assert main(prune) == 1
+
+        said = capsys.readouterr()
+        assert said.err == (
+            f"tapdeck: {kept.id} cannot be deleted: Permission denied.\n"
+        )
+        assert said.out.splitlines()[0] == "0 recordings deleted, 0 B."
+
     def test_prune_without_rules_keeps_everything_and_looks_ahead(
         self, capsys: pytest.CaptureFixture[str], kept: Recording
     ) -> None:

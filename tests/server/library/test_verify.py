@@ -195,3 +195,31 @@ def test_size_and_hash_are_those_of_the_file(library: Library) -> None:
     assert kept.size_bytes == 1644
     assert len(kept.sha256) == 64
     assert library.get(recording_id) == kept
+
+
+def test_what_is_being_published_is_not_taken_for_half_a_recording(
+    library: Library,
+) -> None:
+    one = publish(library)
+    partial = library.partial_path(one.id)
+    partial.hardlink_to(audio(library, one))
+    document(library, one).unlink()
+
+    assert [each.ok for each in library.verify()] == [True]
+    partial.unlink()
+    assert [each.ok for each in library.verify()] == [False]
+
+
+def test_what_cannot_be_read_is_a_finding(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = publish(library)
+
+    def refuse(_: Path) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("server.library.verify.sha256_of", refuse)
+
+    assert list(library.verify()) == [
+        Finding(one.id, False, "cannot be read: Permission denied")
+    ]
