@@ -91,6 +91,8 @@ class Database:
         """Held by the one transaction that writes."""
         self._writer: list[sqlite3.Connection] = []
         self._idle: list[sqlite3.Connection] = []
+        self._created = 0
+        """How often the file was exchanged; a connection to an old one is not kept."""
         # Closed also if the owner forgets: the last one to close tidies the log up.
         self._finalizer = weakref.finalize(self, _close_all, self._writer, self._idle)
 
@@ -112,6 +114,7 @@ class Database:
     def create(self) -> None:
         """Start with an empty file, whatever was there."""
         with self._lock:
+            self._created += 1
             _close_all(self._writer, self._idle)
             for suffix in SUFFIXES:
                 Path(f"{self.path}{suffix}").unlink(missing_ok=True)
@@ -129,25 +132,28 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection; what it sees stays the same within a transaction."""
+        created = self._created
         try:
             connection = self._idle.pop()
         except IndexError:
-            connection = self._connect("" if self._is_read_only else "?mode=rw")
+            connection = self._connect()
         try:
             yield connection
         except BaseException:
             # What is cached of a damaged or exchanged file must not be asked again.
             connection.close()
             raise
-        else:
+        if created == self._created:
             self._idle.append(connection)
+        else:
+            connection.close()
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """Lend the connection that writes, in a transaction: all of it or nothing."""
         with self._lock:
             if not self._writer:
-                self._writer.append(self._connect("?mode=rw"))
+                self._writer.append(self._connect())
             connection = self._writer[0]
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -159,9 +165,10 @@ class Database:
                 connection.close()
                 raise
 
-    def _connect(self, mode: str) -> sqlite3.Connection:
+    def _connect(self, mode: str = "?mode=rw") -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._uri + mode,
+            # For reading only, the address says so already.
+            self._uri if self._is_read_only else self._uri + mode,
             uri=True,
             timeout=_BUSY_S,
             isolation_level=None,
