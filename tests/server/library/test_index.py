@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from server.audio import GapCause, Outcome
@@ -228,6 +228,7 @@ ALPHABET = "ab1\u00df\u0130%_\"'*\n"
 
 
 @settings(max_examples=150, deadline=None)
+@example(notes=["_"], text="_\n", direction=None, tag=None, few=0, newest=0, limit=1)
 @given(
     notes=st.lists(st.text(ALPHABET, max_size=8), min_size=1, max_size=12),
     text=st.text(ALPHABET, min_size=1, max_size=4),
@@ -281,9 +282,10 @@ def test_every_way_of_searching_finds_the_same(
 
 
 def _words(one: Recording) -> str:
+    """Return what is searched: lines, and two more ends, which a text may name."""
     numbers = (one.from_number, one.to_number)
     ids = (one.id, one.call_id, one.node_id, one.control_id)
-    return "\n".join((*ids, *numbers, *one.tags, one.note)).casefold()
+    return "\n".join((*ids, *numbers, *one.tags, one.note)).casefold() + "\n\n"
 
 
 def test_many_at_once_are_all_taken_or_none() -> None:
