@@ -49,6 +49,7 @@ from server.transports.http_connections import ConnectionGuard
 from server.transports.http_listener import HttpListener
 from server.transports.rtp_udp import RtpListener
 from server.transports.ws_tap import TapEndpoint
+from server.upkeep_task import OPEN_PATIENCE_S, look_after
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +112,9 @@ class TapServer:
             stack.push_async_callback(_cancel, lag)
             watch = asyncio.create_task(self._watch_headroom(), name="headroom")
             stack.push_async_callback(_cancel, watch)
+            upkeep = look_after(self.library, self.settings, self.metrics)
+            keeper = asyncio.create_task(upkeep, name="upkeep")
+            stack.push_async_callback(_cancel, keeper)
             await self._open_http(stack)
             if self._local_taps:
                 self.destinations.use_local(self.http_port, self.rtp.ports[0])
@@ -177,7 +181,7 @@ class TapServer:
         log.info("recordings: %s", settings.recordings_dir)
 
     def _open_library(self) -> None:
-        self.library.open()
+        self.library.open(patience_s=OPEN_PATIENCE_S)
         for leftover in self.library.leftovers():
             log.warning(
                 "%s was being written when a server ended (%d bytes)",

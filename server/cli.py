@@ -27,6 +27,12 @@ EXIT_INTERRUPTED = 130
 
 DEMO_SECONDS = 10.0
 SIMULATOR_LISTEN = ListenAddress("127.0.0.1", 8089)
+_RETENTION_SETTINGS = (
+    "retention_days",
+    "retention_tags",
+    "retention_max_gb",
+    "retention_min_free_gb",
+)
 
 _DESCRIPTION = "Records call audio that SignalWire taps and sends here."
 _EXAMPLES = """\
@@ -193,7 +199,16 @@ def _add_recordings(commands: _Commands[_Parser]) -> None:
     show.add_argument("id", metavar="ID")
     verify = _command(actions, "verify", "compare recordings with their documents")
     verify.add_argument("ids", nargs="*", metavar="ID", help="all of them if none")
-    runners = ((listing, _list), (show, _show), (verify, _verify))
+    verify.add_argument(
+        "--repair", action="store_true", help="put the index right where it is wrong"
+    )
+    prune = _command(actions, "prune", "delete what retention says; say why")
+    prune.add_argument(
+        "--dry-run", action="store_true", help="only say what would be deleted"
+    )
+    for name in _RETENTION_SETTINGS:
+        _add_setting(prune, SETTINGS[name])
+    runners = ((listing, _list), (show, _show), (verify, _verify), (prune, _prune))
     for action, run in runners:
         _add_config(action)
         _add_setting(action, SETTINGS["recordings_dir"])
@@ -311,7 +326,14 @@ def _show(arguments: argparse.Namespace) -> int:
 def _verify(arguments: argparse.Namespace) -> int:
     from server.listing import verify_recordings
 
-    return verify_recordings(_settings(arguments).recordings_dir, arguments.ids)
+    directory = _settings(arguments).recordings_dir
+    return verify_recordings(directory, arguments.ids, repair=arguments.repair)
+
+
+def _prune(arguments: argparse.Namespace) -> int:
+    from server.pruning import prune
+
+    return prune(_settings(arguments), is_dry=arguments.dry_run)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
@@ -20,13 +22,15 @@ from server.library.index import MAX_LIMIT, RecordingQuery
 from server.library.recording import Recording
 from server.library.store import Library
 
+_T = TypeVar("_T")
+
 # Of what is not a terminal, such as a pipe into grep: never cut a line.
 _UNCUT = 10_000
 
 
 def list_recordings(directory: Path, *, text: str, limit: int) -> int:
     """Write a table of recordings, newest first; return the exit code."""
-    recordings = _newest(_open(directory), text, limit)
+    recordings = _newest(open_library(directory, is_read_only=True), text, limit)
     if not recordings:
         sys.stdout.write(f"No recordings in {directory}.\n")
         return 0
@@ -43,7 +47,8 @@ def list_recordings(directory: Path, *, text: str, limit: int) -> int:
 
 def show_recording(directory: Path, recording_id: str) -> int:
     """Write everything about one recording; return the exit code."""
-    library = _open(directory)
+    # Its files say everything: the index is not asked.
+    library = Library(_existing(directory))
     recording = library.get(recording_id)
     if recording is None:
         sys.stderr.write(f"tapdeck: There is no recording {recording_id!r}.\n")
@@ -55,27 +60,64 @@ def show_recording(directory: Path, recording_id: str) -> int:
     return 0
 
 
-def verify_recordings(directory: Path, ids: Sequence[str]) -> int:
+def verify_recordings(directory: Path, ids: Sequence[str], *, repair: bool) -> int:
     """Write what looking at the recordings showed; return 1 if any is damaged."""
-    library = _open(directory)
+    library = open_library(directory, is_read_only=not repair)
     console = _console()
-    checked = damaged = 0
-    for finding in library.verify(ids or None):
+    checked = damaged = repaired = 0
+    findings = library.verify(ids or None, repair=repair)
+    for finding in with_progress(findings, "verifying", len(ids) or len(library)):
         checked += 1
-        if not finding.ok:
-            damaged += 1
-            line = f"{_printable(finding.id)}: {_printable(finding.problem)}"
-            console.print(Text(line, style="red"))
-    console.print(Text(f"{checked} checked, {damaged} damaged."))
+        damaged += not finding.ok
+        repaired += finding.repaired
+        if finding.problem:
+            line = f"{finding.id}: {finding.problem}"
+            if finding.repaired:
+                line += "; the index is repaired"
+            style = "yellow" if finding.ok else "red"
+            console.print(Text(_printable(line), style=style))
+    summary = f"{checked} checked, {damaged} damaged"
+    if repaired:
+        summary += f", {repaired} repaired in the index"
+    console.print(Text(f"{summary}."))
     return 1 if damaged else 0
 
 
-def _open(directory: Path) -> Library:
+def with_progress(things: Iterable[_T], doing: str, total: int) -> Iterable[_T]:
+    """Go through things with a bar on standard error, if that is a terminal."""
+    return track(
+        things,
+        doing,
+        total=total,
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def open_library(directory: Path, *, is_read_only: bool) -> Library:
+    """Return the library in a directory.
+
+    Args:
+        directory: Its root.
+        is_read_only: Change nothing, not even the index. Otherwise the index may be
+            changed, and is made if there is none; it is not brought in line.
+
+    Raises:
+        ConfigError: There is no such directory.
+    """
+    library = Library(_existing(directory))
+    if is_read_only:
+        library.load()
+    else:
+        library.prepare()
+    return library
+
+
+def _existing(directory: Path) -> Path:
     if not directory.is_dir():
         raise ConfigError(f"There is no directory {directory} (recordings_dir).")
-    library = Library(directory)
-    library.load()
-    return library
+    return directory
 
 
 def _newest(library: Library, text: str, limit: int) -> list[Recording]:

@@ -86,6 +86,12 @@ class Metrics:
         self._recorded = Total(
             "tapdeck_recorded_seconds", "Audio kept", registry=self.registry
         )
+        self._deleted = Total(
+            "tapdeck_recordings_deleted",
+            "Recordings deleted by retention, by the rule that asked for it",
+            ["cause"],
+            registry=self.registry,
+        )
         self._lag = Histogram(
             "tapdeck_loop_lag_seconds",
             "How much later than asked for the event loop came back",
@@ -117,6 +123,10 @@ class Metrics:
     def recorded(self, seconds: float) -> None:
         """Count audio that was kept."""
         self._recorded.inc(seconds)
+
+    def deleted(self, cause: str) -> None:
+        """Count a recording that retention deleted."""
+        self._deleted.labels(cause).inc()
 
     async def measure_loop_lag(self, interval: float = LAG_INTERVAL_S) -> Never:
         """Measure for ever how late the event loop is; runs as a task of the owner.

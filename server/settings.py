@@ -46,11 +46,13 @@ MIN_SECRET_LENGTH = 16
 CONFLICT = "settings_conflict"
 """Type of the validation error that concerns more than one setting."""
 
+TAG_AGE_FORM = "a list of TAG=DAYS or TAG=keep"
 PHONE_FORM = "an E.164 number, such as +15550100001, or a sip: address"
 SPACE_FORM = "a host, such as example.signalwire.com, without a scheme"
 
 _PHONE = re.compile(r"\+[1-9]\d{1,14}|sips?:[^\s<>\"@]+@[^\s<>\"@]+", re.ASCII)
 _SPACE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?", re.ASCII)
+_TAG_AGE = re.compile(r"[^,]{1,64}=(keep|\d{1,5})", re.ASCII)
 _URL_SAFE = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
 
 _T = TypeVar("_T")
@@ -91,6 +93,7 @@ _raised = _parsed(lambda text: text.strip().upper())
 # `hear` is what one of the platform's pages calls `listen`.
 _direction = _parsed(lambda text: text.strip().lower().replace("hear", "listen"))
 _Phone = Annotated[str, _matching(_PHONE, PHONE_FORM)]
+_TagAge = Annotated[str, _matching(_TAG_AGE, TAG_AGE_FORM)]
 _Secret = Annotated[SecretStr, AfterValidator(_check_length)]
 _Token = Annotated[SecretStr, AfterValidator(_check_token)]
 
@@ -244,6 +247,33 @@ class Settings(BaseSettings):
         "a number of seconds from 0 to 3600",
         ge=0,
         le=3600,
+    )
+    retention_days: int | None = _setting(
+        None,
+        "age at which recordings are deleted (without it: never)",
+        "a number of days from 1 to 36500",
+        ge=1,
+        le=36_500,
+    )
+    retention_tags: Annotated[tuple[_TagAge, ...], _parsed(_split_list)] = _setting(
+        (),
+        "ages for recordings of a tag instead, such as `billing=365,evidence=keep`; of "
+        "several tags the longest age counts",
+        TAG_AGE_FORM,
+    )
+    retention_max_gb: float | None = _setting(
+        None,
+        "size of all recordings above which the oldest are deleted",
+        "a number of GB above 0",
+        gt=0,
+        le=1e9,
+    )
+    retention_min_free_gb: float | None = _setting(
+        None,
+        "free space of the disk below which the oldest recordings are deleted",
+        "a number of GB above 0",
+        gt=0,
+        le=1e9,
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _folded] = (
         _setting("info", "least level to log", "debug, info, warning or error")

@@ -7,6 +7,7 @@ own name. A name that is taken stays with what it has.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from pathlib import Path
 
@@ -28,6 +29,25 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal; reads all of it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def replace_synced(draft: Path, target: Path, data: bytes) -> None:
+    """Give a file new content, all at once and certain to survive a power cut.
+
+    Args:
+        draft: Where to write it first; on the same file system.
+        target: The file.
+        data: All that it is to hold.
+    """
+    write_synced(draft, data)
+    draft.replace(target)
+    sync(target.parent)
 
 
 def make_synced_folder(folder: Path) -> None:

@@ -1,42 +1,57 @@
-"""The list of recordings in memory: newest first, searched and paged.
+"""The index of recordings: SQLite, newest first, searched and paged.
 
-Holds every recording abridged, so that ten thousand gaps in one of them cost no
-memory here and no bandwidth in a list.
+It knows nothing that is not in the documents, so it can be deleted at any time.
+Errors of SQLite come out as they are; who owns the files decides what they mean.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import bisect
-import threading
-from dataclasses import dataclass, replace
-from datetime import datetime
+import json
+import re
+import shutil
+import sqlite3
+import tempfile
+import weakref
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
+from server.library.database import Database
 from server.library.errors import InvalidCursor
-from server.library.layout import is_recording_id
+from server.library.reading import Reading, count_trigrams
 from server.library.recording import Recording
+from server.library.rows import (
+    MAX_LISTED_GAPS,
+    Entry,
+    Stamp,
+    exact,
+    haystack,
+    id_ms,
+    key_at,
+    key_of,
+    ms_of,
+    pack,
+    unpack,
+)
+from server.library.search import DEFAULT_LIMIT, MAX_LIMIT, RecordingQuery
 
-MAX_LIMIT = 500
-DEFAULT_LIMIT = 50
-MAX_LISTED_GAPS = 100
-"""Gaps of one recording in a list; the recording itself has them all."""
+__all__ = [
+    "DEFAULT_LIMIT",
+    "MAX_LIMIT",
+    "MAX_LISTED_GAPS",
+    "Candidate",
+    "RecordingIndex",
+    "RecordingPage",
+    "RecordingQuery",
+]
 
+DAY_MS = 86_400_000
+COUNTS_GOOD_FOR = 5000
+"""Recordings that may come before it is looked again how common trigrams are."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordingQuery:
-    """Which recordings are wanted. Everything that is given must hold."""
-
-    text: str = ""
-    """Part of an id or a number, in any case."""
-    started_from: datetime | None = None
-    started_before: datetime | None = None
-    direction: str | None = None
-    call_id: str | None = None
-    limit: int = DEFAULT_LIMIT
-    """From 1 to `MAX_LIMIT`."""
-    cursor: str | None = None
-    """Of the page before; None for the first."""
+_CURSOR = re.compile(rb"[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,63 +64,112 @@ class RecordingPage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    recording: Recording
-    haystack: str
+class Row:
+    """What the index believes about the files of a recording."""
 
-    def matches(self, query: RecordingQuery, needle: str) -> bool:
-        recording = self.recording
-        before, after = query.started_before, query.started_from
-        return (
-            needle in self.haystack
-            and (query.direction is None or recording.direction == query.direction)
-            and (query.call_id is None or recording.call_id == query.call_id)
-            and (after is None or recording.started_at >= after)
-            and (before is None or recording.started_at < before)
-        )
+    stamp: Stamp
+    disk_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What retention has to know of a recording."""
+
+    id: str
+    key: int
+    """Where it stands in the index; greater is newer."""
+    started_ms: int
+    """Since 1970."""
+    disk_bytes: int
+    legal_hold: bool
+    tags: tuple[str, ...] = ()
 
 
 class RecordingIndex:
-    """Recordings by id.
+    """Recordings by id; see `server.library.database` for what threads may do."""
 
-    The one place with a lock: it is asked from the threads that HTTP requests run
-    in and told of new recordings by the threads that write them, so no single task
-    could own it. The lock is held for a few list operations, never for a search or
-    a file.
-    """
+    def __init__(self, path: Path, *, is_read_only: bool = False) -> None:
+        self._database = Database(path, is_read_only=is_read_only)
+        self._counts: Mapping[str, int] | None = None
+        self._added = 0
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._entries: dict[str, _Entry] = {}
-        self._ids: list[str] = []
-        """Sorted, which is by time."""
+    @classmethod
+    def temporary(cls) -> RecordingIndex:
+        """Return an empty index that goes away with this object."""
+        folder = tempfile.mkdtemp(prefix="tapdeck-index-")
+        index = cls(Path(folder) / "index.sqlite")
+        weakref.finalize(index, shutil.rmtree, folder, ignore_errors=True)
+        index.create()
+        return index
+
+    def open(self) -> None:
+        """Make sure that there is an index of this version.
+
+        Raises:
+            sqlite3.DatabaseError: It is of another version, damaged, or not there.
+        """
+        self._database.open()
+
+    def create(self) -> None:
+        """Start with an empty one."""
+        self._database.create()
+        self._counts = None
+
+    def close(self) -> None:
+        """Close it; it opens again when it is used."""
+        self._database.close()
+
+    @property
+    def exists(self) -> bool:
+        """Whether its file is there; people may delete it at any time."""
+        return self._database.path.exists()
 
     def __contains__(self, recording_id: str) -> bool:
-        return recording_id in self._entries
+        query = "SELECT 1 FROM recordings WHERE id = ?"
+        with self._database.read() as connection:
+            row = connection.execute(query, (_name(recording_id),)).fetchone()
+        return row is not None
 
     def __len__(self) -> int:
-        return len(self._entries)
+        with self._database.read() as connection:
+            row = connection.execute("SELECT count(*) FROM recordings").fetchone()
+        return int(row[0])
 
-    def add(self, recording: Recording) -> None:
+    def get(self, recording_id: str) -> Recording | None:
+        """Return a recording abridged, as a list shows it."""
+        query = "SELECT packed FROM recordings JOIN texts USING (key) WHERE id = ?"
+        with self._database.read() as connection:
+            row = connection.execute(query, (_name(recording_id),)).fetchone()
+        return None if row is None else unpack(row[0])
+
+    def add(self, entry: Entry) -> None:
         """Take in a recording, or what is new about one."""
-        entry = _Entry(_abridged(recording), _haystack(recording))
-        with self._lock:
-            if recording.id not in self._entries:
-                bisect.insort(self._ids, recording.id)
-            self._entries[recording.id] = entry
+        self.add_many((entry,))
 
-    def replace_all(self, recordings: list[Recording]) -> None:
-        """Forget everything else and hold just these."""
-        entries = {one.id: _Entry(_abridged(one), _haystack(one)) for one in recordings}
-        with self._lock:
-            self._entries = entries
-            self._ids = sorted(entries)
+    def add_many(self, entries: Iterable[Entry]) -> None:
+        """Take in several recordings at once: all of them, or none."""
+        with self._database.write() as connection:
+            for entry in entries:
+                _put(connection, entry)
+                self._added += 1
+        if self._added >= COUNTS_GOOD_FOR:
+            self._added, self._counts = 0, None
 
-    def discard(self, recording_id: str) -> None:
-        """Forget a recording."""
-        with self._lock:
-            if self._entries.pop(recording_id, None):
-                del self._ids[bisect.bisect_left(self._ids, recording_id)]
+    def discard(self, recording_id: str) -> bool:
+        """Forget a recording; tell whether it was known."""
+        with self._database.write() as connection:
+            key = _key(connection, recording_id)
+            if key is not None:
+                _remove(connection, key)
+        return key is not None
+
+    def resize(self, recording_id: str, disk_bytes: int) -> None:
+        """Take in that the files of a recording have another size."""
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE recordings SET disk_bytes = ? WHERE id = ?",
+                (disk_bytes, recording_id),
+            )
 
     def page(self, query: RecordingQuery) -> RecordingPage:
         """Return the newest recordings that match, after the cursor if there is one.
@@ -113,61 +177,159 @@ class RecordingIndex:
         Raises:
             InvalidCursor: It did not come from a page.
         """
-        older_than = None if query.cursor is None else _read_cursor(query.cursor)
-        with self._lock:
-            end = (
-                len(self._ids)
-                if older_than is None
-                else bisect.bisect_left(self._ids, older_than)
-            )
-            ids, entries = self._ids[:end], self._entries
-        found: list[Recording] = []
-        needle = query.text.casefold()
-        for recording_id in reversed(ids):
-            entry = entries.get(recording_id)
-            if entry is None or not entry.matches(query, needle):
-                continue
-            if len(found) == query.limit:
-                return RecordingPage(tuple(found), _cursor(found[-1].id))
-            found.append(entry.recording)
-        return RecordingPage(tuple(found), None)
+        before = None if query.cursor is None else _read_cursor(query.cursor)
+        with self._database.read() as connection:
+            rows = Reading(connection, query, before, self._count).rows()
+        items = tuple(unpack(packed) for _, packed in rows[: query.limit])
+        is_last = len(rows) <= query.limit
+        return RecordingPage(
+            items, None if is_last else _cursor(rows[query.limit - 1][0])
+        )
+
+    def rows_of(self, day: str) -> dict[str, Row]:
+        """Return what is known of the recordings of a day, such as `20261122`."""
+        start = id_ms(f"{day}T000000000Z")
+        query = (
+            "SELECT id, mtime_ns, document_bytes, disk_bytes FROM recordings "
+            "WHERE key >= ? AND key < ?"
+        )
+        with self._database.read() as connection:
+            found = connection.execute(
+                query, (key_at(start), key_at(start + DAY_MS))
+            ).fetchall()
+        return {row[0]: Row(Stamp(row[1], row[2]), row[3]) for row in found}
+
+    def seen_days(self) -> dict[str, int]:
+        """Return when the folder of each day had changed when it was last read.
+
+        Every day that has a recording is among them; 0 means that it never was read.
+        """
+        with self._database.read() as connection:
+            return dict(connection.execute("SELECT day, mtime_ns FROM days"))
+
+    def set_seen(self, day: str, mtime_ns: int | None) -> None:
+        """Keep that the folder of a day has been read; None: there is none now."""
+        with self._database.write() as connection:
+            connection.execute("DELETE FROM days WHERE day = ?", (day,))
+            if mtime_ns is not None:
+                connection.execute("INSERT INTO days VALUES (?, ?)", (day, mtime_ns))
+
+    def oldest(self, limit: int, *, after: int = -1) -> list[Candidate]:
+        """Return so many recordings, oldest first, from behind a key."""
+        query = (
+            "SELECT id, key, started_ms, disk_bytes, legal_hold, "
+            "(SELECT json_group_array(hex(tag)) FROM tags AS t WHERE t.key = r.key) "
+            "FROM recordings AS r WHERE key > ? ORDER BY key LIMIT ?"
+        )
+        with self._database.read() as connection:
+            return [
+                Candidate(row[0], row[1], row[2], row[3], bool(row[4]), _tags(row[5]))
+                for row in connection.execute(query, (after, limit))
+            ]
+
+    def bytes_by_day(self) -> dict[int, int]:
+        """Return how much of the disk each day needs, by days since 1970.
+
+        Reads every row, narrow as they are.
+        """
+        query = (
+            "SELECT started_ms / ?, sum(disk_bytes) FROM recordings "
+            "GROUP BY started_ms / ?"
+        )
+        with self._database.read() as connection:
+            return dict(connection.execute(query, (DAY_MS, DAY_MS)))
+
+    def _count(self, connection: sqlite3.Connection) -> Mapping[str, int]:
+        if self._counts is None:
+            self._counts = count_trigrams(connection)
+        return self._counts
 
 
-def _abridged(recording: Recording) -> Recording:
-    more = len(recording.gaps) - MAX_LISTED_GAPS
-    if more <= 0:
-        return recording
-    return replace(
-        recording,
-        gaps=recording.gaps[:MAX_LISTED_GAPS],
-        gaps_omitted=recording.gaps_omitted + more,
+def _put(connection: sqlite3.Connection, entry: Entry) -> None:
+    recording = entry.recording
+    key = _key(connection, recording.id)
+    if key is None:
+        key = _free_key(connection, recording.id)
+    # Also what is left at a key whose recording was removed by other hands.
+    _remove(connection, key)
+    started_ms = ms_of(recording.started_at)
+    words = haystack(recording)
+    connection.execute(
+        "INSERT INTO recordings VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            key,
+            recording.id,
+            started_ms,
+            started_ms - id_ms(recording.id),
+            exact(recording.direction),
+            exact(recording.call_id),
+            recording.state.value,
+            recording.legal_hold,
+            entry.disk_bytes or recording.size_bytes,
+            entry.stamp.mtime_ns,
+            entry.stamp.size_bytes,
+        ),
+    )
+    connection.execute(
+        "INSERT INTO texts VALUES (?, ?, ?)", (key, words, pack(recording))
+    )
+    connection.execute(
+        "INSERT INTO search (rowid, haystack) VALUES (?, ?)", (key, words)
+    )
+    # A day that nobody has looked at since: its folder has no time that is known.
+    connection.execute("INSERT OR IGNORE INTO days VALUES (?, 0)", (recording.id[:8],))
+    connection.executemany(
+        "INSERT INTO tags VALUES (?, ?)",
+        [(exact(tag), key) for tag in set(recording.tags)],
     )
 
 
-def _haystack(recording: Recording) -> str:
-    # A line each, so that nothing is found across two of them.
-    return "\n".join(
-        (
-            recording.id,
-            recording.call_id,
-            recording.node_id,
-            recording.control_id,
-            recording.from_number,
-            recording.to_number,
-        )
-    ).casefold()
+def _remove(connection: sqlite3.Connection, key: int) -> None:
+    # What leads to a row can only be told from the row, so it goes first.
+    connection.execute(
+        "INSERT INTO search (search, rowid, haystack) "
+        "SELECT 'delete', key, haystack FROM texts WHERE key = ?",
+        (key,),
+    )
+    for table in ("texts", "tags", "recordings"):
+        connection.execute(f"DELETE FROM {table} WHERE key = ?", (key,))  # noqa: S608
 
 
-def _cursor(recording_id: str) -> str:
-    return base64.urlsafe_b64encode(recording_id.encode()).decode().rstrip("=")
+def _key(connection: sqlite3.Connection, recording_id: str) -> int | None:
+    query = "SELECT key FROM recordings WHERE id = ?"
+    row = connection.execute(query, (_name(recording_id),)).fetchone()
+    return None if row is None else int(row[0])
 
 
-def _read_cursor(cursor: str) -> str:
+def _free_key(connection: sqlite3.Connection, recording_id: str) -> int:
+    key = key_of(recording_id)
+    query = "SELECT 1 FROM recordings WHERE key = ?"
+    while connection.execute(query, (key,)).fetchone():
+        key += 1
+    return key
+
+
+def _tags(text: str) -> tuple[str, ...]:
+    return tuple(
+        bytes.fromhex(tag).decode("utf-8", "surrogatepass") for tag in json.loads(text)
+    )
+
+
+def _name(text: str) -> str:
+    """Return an id as SQLite takes it: a text that no id is may be no Unicode."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _cursor(key: int) -> str:
+    return base64.urlsafe_b64encode(str(key).encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> int:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        recording_id = base64.b64decode(padded, b"-_", validate=True).decode()
+        text = base64.b64decode(padded, b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise InvalidCursor(cursor) from None
-    if not is_recording_id(recording_id):
+    if not _CURSOR.fullmatch(text) or int(text) >= 1 << 63:
         raise InvalidCursor(cursor)
-    return recording_id
+    return int(text)

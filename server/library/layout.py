@@ -13,8 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 PARTIAL_FOLDER = ".partial"
+INDEX_NAME = ".index.sqlite"
 AUDIO_SUFFIX = ".wav"
 DOCUMENT_SUFFIX = ".json"
+DRAFT_SUFFIX = ".json.new"
+COPY_SUFFIXES = (".flac", ".opus")
+"""Of what may be made of the audio later, beside it."""
 
 # Lower case only: some file systems take `a` and `A` for the same name.
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -44,6 +48,7 @@ class Layout:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.partial_folder = root / PARTIAL_FOLDER
+        self.index = root / INDEX_NAME
 
     def partial(self, recording_id: str) -> Path:
         """Return where a recording is while it is written."""
@@ -57,6 +62,30 @@ class Layout:
         """Return where what is known about a recording is."""
         return self._day_folder(recording_id) / (recording_id + DOCUMENT_SUFFIX)
 
+    def copies(self, recording_id: str) -> tuple[Path, ...]:
+        """Return where copies of the audio are, if there are any."""
+        audio = self.audio(recording_id)
+        return tuple(audio.with_suffix(suffix) for suffix in COPY_SUFFIXES)
+
+    def draft(self, recording_id: str) -> Path:
+        """Return where a document is while it is written again."""
+        return self.partial_folder / (_checked(recording_id) + DRAFT_SUFFIX)
+
+    def is_being_published(self, recording_id: str) -> bool:
+        """Tell whether a recording is on its way here, or was when a server ended."""
+        partial = self.partial(recording_id)
+        return partial.exists() or partial.with_suffix(DOCUMENT_SUFFIX).exists()
+
+    def days(self) -> set[str]:
+        """Return the days that have a folder, such as `20261122`."""
+        parts = (path.parts[-3:] for path in self.root.glob("????/??/??"))
+        days = ("".join(each) for each in parts)
+        return {day for day in days if is_recording_id(f"{day}T000000000Z-aaaaaaaa")}
+
+    def folder(self, day: str) -> Path:
+        """Return the folder of a day."""
+        return self._day_folder(f"{day}T000000000Z-aaaaaaaa")
+
     def ids(self, suffix: str) -> set[str]:
         """Return the ids of all finished files of one kind that are in their place."""
         found = set()
@@ -65,6 +94,21 @@ class Layout:
             if is_recording_id(name) and path.parent == self._day_folder(name):
                 found.add(name)
         return found
+
+    def day_ids(self, day: str) -> set[str]:
+        """Return the ids of all finished files of a day, of either kind."""
+        names = (path.name.partition(".") for path in self.folder(day).glob("*.*"))
+        return {
+            name
+            for name, dot, suffix in names
+            if dot + suffix in (AUDIO_SUFFIX, DOCUMENT_SUFFIX)
+            and is_recording_id(name)
+            and name.startswith(day)
+        }
+
+    def drafts(self) -> list[Path]:
+        """Return the documents that were being written again when a server ended."""
+        return sorted(self.partial_folder.glob(f"*{DRAFT_SUFFIX}"))
 
     def partial_ids(self) -> list[str]:
         """Return the ids of what is being written, or was when a server ended."""

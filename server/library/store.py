@@ -7,33 +7,30 @@ have their final names.
 
 from __future__ import annotations
 
-import json
-import logging
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from server.errors import StartupError
-from server.library.errors import RecordingExists
-from server.library.fields import FieldError
-from server.library.files import give_name, make_synced_folder, sync, write_synced
-from server.library.index import RecordingIndex, RecordingPage, RecordingQuery
-from server.library.layout import (
-    AUDIO_SUFFIX,
-    DOCUMENT_SUFFIX,
-    Layout,
-    is_recording_id,
-    make_id,
+from server.library.annotation import Annotation
+from server.library.catalogue import Catalogue
+from server.library.document import dump_document, parse_document, read_document
+from server.library.errors import RecordingExists, RecordingOnHold
+from server.library.files import (
+    give_name,
+    make_synced_folder,
+    replace_synced,
+    sha256_of,
+    sync,
+    write_synced,
 )
+from server.library.index import RecordingPage, RecordingQuery
+from server.library.layout import DOCUMENT_SUFFIX, Layout, is_recording_id, make_id
 from server.library.recording import Recording
-from server.library.verify import Finding, verify_one
-
-logger = logging.getLogger(__name__)
-
-MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
-"""A document with every gap and digit that we ever list is well below."""
+from server.library.verify import Finding, Verifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,49 +48,62 @@ class Library:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._layout = Layout(root)
-        self._index = RecordingIndex()
+        self.catalogue = Catalogue(self._layout)
+        # Held while a document is read, judged and changed or removed: a legal hold
+        # that is set while retention looks at a recording is seen by it or comes first.
+        self._changing = threading.Lock()
 
-    def open(self) -> None:
-        """Make sure that recordings can be kept here, and load what is here.
+    def open(self, *, patience_s: float | None = None) -> None:
+        """Make sure that recordings can be kept here, and list what is here.
+
+        Args:
+            patience_s: How long reading documents into the list may take, where it has
+                to be made anew; `tend` goes on with it. None: as long as it needs.
 
         Raises:
             StartupError: The directory cannot be created, written to or read.
+        """
+        self.prepare()
+        try:
+            self.tend(patience_s=patience_s)
+        except OSError as error:
+            raise _unusable(self.root, error) from error
+
+    def prepare(self) -> None:
+        """Make sure that recordings can be kept here; look at none of them.
+
+        Raises:
+            StartupError: The directory cannot be created or written to.
         """
         try:
             self._layout.partial_folder.mkdir(parents=True, exist_ok=True)
             for folder in (self.root, self._layout.partial_folder):
                 _try_writing(folder)
-            self.load()
+            for draft in self._layout.drafts():
+                # Of a change that a crash cut short; the document is as it was.
+                draft.unlink(missing_ok=True)
         except OSError as error:
-            raise StartupError(
-                f"The recordings directory {self.root} cannot be used: "
-                f"{error.strerror}. Make it writable for this user, or name another "
-                "one with recordings_dir."
-            ) from error
+            raise _unusable(self.root, error) from error
+        self.catalogue.open()
 
     def load(self) -> None:
-        """Load what is here; enough for reading only, and changes nothing."""
-        recordings, unreadable = [], []
-        for recording_id in self._layout.ids(DOCUMENT_SUFFIX):
-            try:
-                recordings.append(self._read(recording_id))
-            except (ValueError, FileNotFoundError):
-                unreadable.append(recording_id)
-        self._index.replace_all(recordings)
-        if unreadable:
-            logger.warning(
-                "%d recordings have a damaged document and are not listed, "
-                "such as %s; `tapdeck recordings verify` names them all",
-                len(unreadable),
-                min(unreadable),
-            )
+        """Get ready for reading only; changes nothing."""
+        self.catalogue.load()
+
+    def tend(self, *, patience_s: float | None = None) -> bool:
+        """Bring the list in line with the files; tell whether it is now.
+
+        Raises:
+            OSError: The files cannot be read.
+        """
+        return self.catalogue.tend(patience_s=patience_s)
 
     def __len__(self) -> int:
-        return len(self._index)
+        return self.catalogue.ask(len)
 
     def new_id(self, started_at: datetime) -> str:
         """Return an id that nothing here has."""
-        while (recording_id := make_id(started_at)) in self._index:
+        while self._layout.document(recording_id := make_id(started_at)).exists():
             pass
         return recording_id
 
@@ -109,7 +119,7 @@ class Library:
         audio. Doing it again after a failure is safe.
 
         Args:
-            recording: What is known about it.
+            recording: What is known about it; size and hash are found out here.
             has_audio: False for one that never had any; then only the document is
                 kept.
 
@@ -122,10 +132,17 @@ class Library:
         """
         partial = self._layout.partial(recording.id)
         draft = partial.with_suffix(DOCUMENT_SUFFIX)
-        data = _dump(replace(recording, has_audio=has_audio))
         document = self._layout.document(recording.id)
         if document.exists():
             raise RecordingExists(recording.id)
+        data = dump_document(
+            replace(
+                recording,
+                has_audio=has_audio,
+                sha256=sha256_of(partial) if has_audio else "",
+                size_bytes=partial.stat().st_size if has_audio else 0,
+            )
+        )
         # Everything that a full disk could refuse comes before the first name.
         write_synced(draft, data)
         if has_audio:
@@ -138,64 +155,110 @@ class Library:
         except FileExistsError:
             raise RecordingExists(recording.id) from None
         sync(document.parent)
+        kept = parse_document(data)
+        self.catalogue.add(kept)
+        # Last: while these are there, nobody takes the recording for half a one.
         if has_audio:
-            # Without a place in the library, what was written stays where it is.
             partial.unlink(missing_ok=True)
         draft.unlink(missing_ok=True)
-        kept = _parse(data)
-        self._index.add(kept)
         return kept
 
     def get(self, recording_id: str) -> Recording | None:
-        """Return everything about a recording, or None if there is none."""
-        if recording_id not in self._index:
+        """Return everything about a recording, or None if there is none.
+
+        One with a damaged document counts as none; `verify` tells of it.
+        """
+        if not is_recording_id(recording_id):
             return None
         try:
-            return self._read(recording_id)
-        except FileNotFoundError:
+            return read_document(self._layout, recording_id)
+        except (FileNotFoundError, ValueError):
             return None
 
     def audio_path(self, recording_id: str) -> Path | None:
         """Return the finished WAV of a recording, or None if there is none."""
-        if recording_id not in self._index:
+        if not is_recording_id(recording_id):
             return None
         path = self._layout.audio(recording_id)
-        return path if path.is_file() else None
+        is_known = self._layout.document(recording_id).exists() or self.catalogue.has(
+            recording_id
+        )
+        return path if is_known and path.is_file() else None
 
     def list(self, query: RecordingQuery) -> RecordingPage:
         """Return a page of recordings, newest first, each with its first gaps.
 
         Raises:
             InvalidCursor: The cursor did not come from a page.
+            IndexUnavailable: The list cannot be read now.
         """
-        return self._index.page(query)
+        return self.catalogue.ask(lambda index: index.page(query))
+
+    def annotate(self, recording_id: str, annotation: Annotation) -> Recording | None:
+        """Change what people add to a recording; return it, or None if there is none.
+
+        Raises:
+            OSError: The disk refused; everything is as it was.
+        """
+        with self._changing:
+            recording = self.get(recording_id)
+            if recording is None:
+                return None
+            changed = annotation.applied_to(recording)
+            if changed != recording:
+                replace_synced(
+                    self._layout.draft(recording_id),
+                    self._layout.document(recording_id),
+                    dump_document(changed),
+                )
+                self.catalogue.add(changed)
+        return changed
 
     def delete(self, recording_id: str) -> bool:
         """Remove a recording for good; tell whether there was one.
 
         The audio goes first: after a crash in between the recording is still listed,
         so whoever wanted it gone sees that and can ask again.
+
+        Raises:
+            RecordingOnHold: It is on legal hold, and stays.
         """
-        if recording_id not in self._index:
+        if not is_recording_id(recording_id):
             return False
-        self._layout.audio(recording_id).unlink(missing_ok=True)
-        self._layout.document(recording_id).unlink(missing_ok=True)
-        self._index.discard(recording_id)
+        with self._changing:
+            recording = self.get(recording_id)
+            document = self._layout.document(recording_id)
+            if recording is None:
+                # A damaged document may have said that it must be kept.
+                if document.exists():
+                    return False
+                return self.catalogue.discard(recording_id)
+            if recording.legal_hold:
+                raise RecordingOnHold(recording_id)
+            self._layout.audio(recording_id).unlink(missing_ok=True)
+            for copy in self._layout.copies(recording_id):
+                copy.unlink(missing_ok=True)
+            document.unlink(missing_ok=True)
+            self.catalogue.discard(recording_id)
         return True
 
-    def verify(self, ids: Iterable[str] | None = None) -> Iterator[Finding]:
-        """Compare documents with audio, oldest first; all of them unless ids are given.
+    def verify(
+        self, ids: Iterable[str] | None = None, *, repair: bool = False
+    ) -> Iterator[Finding]:
+        """Compare documents with audio and list, oldest first; all if no ids are given.
 
         Looks at the disk, not at what was loaded, and finds halves of recordings.
+
+        Args:
+            ids: Of the recordings to look at.
+            repair: Put the list right where it is wrong; needs `prepare` or `open`.
         """
-        if ids is None:
-            suffixes = (DOCUMENT_SUFFIX, AUDIO_SUFFIX)
-            ids = sorted(set().union(*map(self._layout.ids, suffixes)))
-        for recording_id in ids:
-            if is_recording_id(recording_id):
-                yield self._verify(recording_id)
-            else:
-                yield Finding(recording_id, False, "not an id of a recording")
+        verifier = Verifier(self._layout, self.catalogue.index, is_repairing=repair)
+        for recording_id in verifier.all_ids() if ids is None else ids:
+            yield self._verified(verifier, recording_id)
+
+    def _verified(self, verifier: Verifier, recording_id: str) -> Finding:
+        return self.catalogue.ask(lambda _: verifier.verify(recording_id))
 
     def leftovers(self) -> tuple[Leftover, ...]:
         """Return the audio below `.partial`; right after `open`, that of a crash."""
@@ -208,40 +271,12 @@ class Library:
                 continue
         return tuple(found)
 
-    def _verify(self, recording_id: str) -> Finding:
-        audio = self._layout.audio(recording_id)
-        try:
-            recording = self._read(recording_id)
-        except FileNotFoundError:
-            reason = (
-                "audio without a document" if audio.exists() else "no such recording"
-            )
-            return Finding(recording_id, False, reason)
-        except ValueError as error:
-            return Finding(recording_id, False, f"damaged document: {error}")
-        return verify_one(recording, audio)
 
-    def _read(self, recording_id: str) -> Recording:
-        with self._layout.document(recording_id).open("rb") as file:
-            data = file.read(MAX_DOCUMENT_BYTES + 1)
-        if len(data) > MAX_DOCUMENT_BYTES:
-            raise FieldError("", f"at most {MAX_DOCUMENT_BYTES} bytes")
-        recording = _parse(data)
-        if recording.id != recording_id:
-            raise FieldError("id", f"{recording_id}, as the file is called,")
-        return recording
-
-
-def _parse(data: bytes) -> Recording:
-    try:
-        return Recording.from_json(json.loads(data))
-    except RecursionError:
-        raise FieldError("", "less depth") from None
-
-
-def _dump(recording: Recording) -> bytes:
-    text = json.dumps(recording.to_json(), indent=1, allow_nan=False)
-    return text.encode("ascii") + b"\n"
+def _unusable(root: Path, error: OSError) -> StartupError:
+    return StartupError(
+        f"The recordings directory {root} cannot be used: {error.strerror}. "
+        "Make it writable for this user, or name another one with recordings_dir."
+    )
 
 
 def _try_writing(folder: Path) -> None:

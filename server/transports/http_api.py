@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 
 from aiohttp import hdrs, web
 
-from server.library.errors import InvalidCursor
+from server.library.errors import InvalidCursor, RecordingOnHold
 from server.library.fields import JsonObject
 from server.library.index import RecordingQuery
 from server.library.recording import Recording
@@ -29,6 +29,7 @@ from server.taps.status import StartTap, TapStatus
 from server.transports.http_json import tap_json
 from server.transports.http_problem import ProblemError
 from server.transports.http_query import (
+    parse_recording_patch,
     parse_recording_query,
     parse_start_tap,
     parse_tap_limit,
@@ -127,6 +128,7 @@ class HttpApi:
                 web.delete("/api/v1/taps/{control_id}", self._delete_tap),
                 web.get("/api/v1/recordings", self._get_recordings),
                 web.get("/api/v1/recordings/{id}", self._get_recording),
+                web.patch("/api/v1/recordings/{id}", self._patch_recording),
                 web.delete("/api/v1/recordings/{id}", self._delete_recording),
                 web.get("/api/v1/recordings/{id}/audio", self._get_audio),
                 web.get("/healthz", self._get_health),
@@ -191,8 +193,21 @@ class HttpApi:
         recording = await self._in_thread(self._library.get, request.match_info["id"])
         return _json(_found(recording).to_json())
 
+    async def _patch_recording(self, request: web.Request) -> web.Response:
+        annotation = await parse_recording_patch(request)
+        recording = await self._in_thread(
+            self._library.annotate, request.match_info["id"], annotation
+        )
+        return _json(_found(recording).to_json())
+
     async def _delete_recording(self, request: web.Request) -> web.Response:
-        if not await self._in_thread(self._library.delete, request.match_info["id"]):
+        try:
+            gone = await self._in_thread(self._library.delete, request.match_info["id"])
+        except RecordingOnHold:
+            raise ProblemError(
+                409, "This recording is on legal hold; lift that first."
+            ) from None
+        if not gone:
             raise _no_recording()
         return web.Response(status=204)
 

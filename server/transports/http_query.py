@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from aiohttp import web
 
+from server.audio import Outcome
+from server.library.annotation import Annotation, parse_annotation
 from server.library.fields import FieldError, Fields
 from server.library.index import DEFAULT_LIMIT, MAX_LIMIT, RecordingQuery
 from server.taps.status import StartTap
@@ -26,8 +29,13 @@ MAX_BODY_BYTES = 64 * 1024
 MAX_NAME_LENGTH = 256
 MAX_SEARCH_LENGTH = 200
 
-_PARAMETERS = frozenset({"q", "from", "to", "direction", "call_id", "limit", "cursor"})
+STATES: Final = tuple(state.value for state in Outcome)
+
+_PARAMETERS = frozenset(
+    {"q", "from", "to", "direction", "call_id", "tag", "state", "limit", "cursor"}
+)
 _START_FIELDS = frozenset({"call_id", "node_id", "direction", "transport"})
+_T = TypeVar("_T")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -44,6 +52,8 @@ def parse_recording_query(request: web.Request) -> RecordingQuery:
         started_before=_moment("to", given.get("to"), whole_day=True),
         direction=_direction(given.get("direction")),
         call_id=given.get("call_id"),
+        tag=given.get("tag"),
+        state=_one_of("state", given.get("state"), STATES),
         limit=_limit(given.get("limit"), DEFAULT_LIMIT, MAX_LIMIT),
         cursor=given.get("cursor"),
     )
@@ -65,24 +75,39 @@ async def parse_start_tap(request: web.Request) -> StartTap:
     Raises:
         ProblemError: The body is too large, too slow, no JSON, or a field is wrong.
     """
+    return await _read_json(request, _start_tap)
+
+
+async def parse_recording_patch(request: web.Request) -> Annotation:
+    """Read what is to change about a recording. Cancelling it is safe.
+
+    Raises:
+        ProblemError: The body is too large, too slow, no JSON, or a field is wrong.
+    """
+    return await _read_json(request, parse_annotation)
+
+
+async def _read_json(request: web.Request, parse: Callable[[object], _T]) -> _T:
     body = await read_body(request, "application/json", MAX_BODY_BYTES)
     try:
-        fields = Fields(json.loads(body))
-        for key in fields:
-            if key not in _START_FIELDS:
-                raise FieldError(key, "one of " + ", ".join(sorted(_START_FIELDS)))
-        return StartTap(
-            call_id=_name("call_id", fields.text("call_id")),
-            node_id=_name("node_id", fields.text("node_id")),
-            direction=_direction(fields.optional_text("direction")),
-            transport=_one_of(
-                "transport", fields.optional_text("transport"), TRANSPORTS
-            ),
-        )
+        return parse(json.loads(body))
     except FieldError as error:
         raise ProblemError(400, f"{error}.", field=error.field) from None
     except (ValueError, RecursionError):
         raise ProblemError(400, "The body is not JSON.") from None
+
+
+def _start_tap(raw: object) -> StartTap:
+    fields = Fields(raw)
+    for key in fields:
+        if key not in _START_FIELDS:
+            raise FieldError(key, "one of " + ", ".join(sorted(_START_FIELDS)))
+    return StartTap(
+        call_id=_name("call_id", fields.text("call_id")),
+        node_id=_name("node_id", fields.text("node_id")),
+        direction=_direction(fields.optional_text("direction")),
+        transport=_one_of("transport", fields.optional_text("transport"), TRANSPORTS),
+    )
 
 
 def _parameters(request: web.Request, names: frozenset[str]) -> dict[str, str]:

@@ -134,6 +134,8 @@ class TestMistakes:
             (["recordings", "list"], "There is no directory recordings"),
             (["serve", "--config", "none.toml"], "Cannot read the config file"),
             (["serve", "--relay-ca-file", "none.pem"], "which cannot be read"),
+            (["recordings", "prune", "--retention-tags", "a"], "a list of TAG=DAYS"),
+            (["recordings", "prune", "--retention-days", "0"], "from 1 to 36500"),
             (["serve", "--project-id", "p"], "half of the credentials"),
         ],
     )
@@ -331,6 +333,92 @@ class TestRecordings:
         found, summary = capsys.readouterr().out.splitlines()
         assert found.startswith(f"{kept.id}: ")
         assert summary == "1 checked, 1 damaged."
+
+    def test_verify_repairs_the_index_when_asked_to(
+        self, capsys: pytest.CaptureFixture[str], kept: Recording
+    ) -> None:
+        document = Path("recordings/2026/11/22") / f"{kept.id}.json"
+        document.write_text(document.read_text().replace("call-1", "call-2"))
+
+        codes = [
+            main(["recordings", "verify", *flags])
+            for flags in ([], ["--repair"], ["--repair"])
+        ]
+
+        assert codes == [1, 0, 0]
+        assert capsys.readouterr().out.splitlines() == [
+            f"{kept.id}: the index says something else",
+            "1 checked, 1 damaged.",
+            f"{kept.id}: the index says something else; the index is repaired",
+            "1 checked, 0 damaged, 1 repaired in the index.",
+            "1 checked, 0 damaged.",
+        ]
+
+    def test_verify_works_where_nothing_can_be_written(
+        self, capsys: pytest.CaptureFixture[str], kept: Recording
+    ) -> None:
+        for path in Path("recordings").glob(".index.sqlite*"):
+            path.unlink()
+        before = sorted(Path("recordings").rglob("*"))
+
+        assert main(["recordings", "verify"]) == 0
+        assert main(["recordings", "list"]) == 0
+
+        assert kept.id in capsys.readouterr().out
+        assert sorted(Path("recordings").rglob("*")) == before
+
+    def test_prune_says_first_and_deletes_then(
+        self, capsys: pytest.CaptureFixture[str], kept: Recording
+    ) -> None:
+        prune = ["recordings", "prune", "--retention-max-gb", "1e-9"]
+
+        assert main([*prune, "--dry-run"]) == 0
+        first = capsys.readouterr().out.splitlines()
+        assert Path(f"recordings/2026/11/22/{kept.id}.wav").exists()
+        assert main(prune) == 0
+        second = capsys.readouterr().out.splitlines()
+
+        assert first[0] == f"{kept.id}: oldest of more than 1 B of recordings"
+        assert first[0] == second[0]
+        assert first[1].startswith("1 recordings would be deleted, ")
+        assert second[1].startswith("1 recordings deleted, ")
+        assert not list(Path("recordings/2026").rglob("*.*"))
+        assert main(["recordings", "list"]) == 0
+
+    def test_prune_says_what_it_cannot_delete_and_is_code_1(
+        self,
+        capsys: pytest.CaptureFixture[str],
+        kept: Recording,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        prune = ["recordings", "prune", "--retention-max-gb", "1e-9"]
+        assert main([*prune, "--dry-run"]) == 0
+        monkeypatch.setattr("server.library.store.Library.delete", refuse)
+        capsys.readouterr()
+        assert main(prune) == 1
+
+        said = capsys.readouterr()
+        assert said.err == (
+            f"tapdeck: {kept.id} cannot be deleted: Permission denied.\n"
+        )
+        assert said.out.splitlines()[0] == "0 recordings deleted, 0 B."
+
+    def test_prune_without_rules_keeps_everything_and_looks_ahead(
+        self, capsys: pytest.CaptureFixture[str], kept: Recording
+    ) -> None:
+        assert main(["recordings", "prune"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+
+        assert lines[:2] == [
+            "No retention is set: everything is kept.",
+            "0 recordings deleted, 0 B.",
+        ]
+        assert lines[2].startswith("At the rate of the last 7 days, ")
+        assert "the disk is full" in lines[3]
+        assert Path(f"recordings/2026/11/22/{kept.id}.wav").exists()
 
     @pytest.mark.usefixtures("kept")
     def test_a_reader_that_goes_away_is_no_error(self, tmp_path: Path) -> None:

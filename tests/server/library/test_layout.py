@@ -84,3 +84,24 @@ def test_only_files_in_their_place_are_found(tmp_path: Path) -> None:
     assert layout.ids(".json") == {one}
     assert layout.ids(".wav") == {one}
     assert layout.partial_ids() == ["20261122T120000123Z-yyyyyyyy"]
+
+
+def test_days_are_the_folders_that_may_hold_recordings(tmp_path: Path) -> None:
+    for name in ("2026/11/22", "2026/13/01", "abcd/11/22", "2026/11/xx", ".partial"):
+        (tmp_path / name).mkdir(parents=True)
+    layout = Layout(tmp_path)
+
+    assert layout.days() == {"20261122"}
+    assert layout.folder("20261122") == tmp_path / "2026/11/22"
+
+
+def test_a_day_has_the_ids_of_its_files_in_their_place(tmp_path: Path) -> None:
+    one, other = "20261122T120000123Z-abcdefgh", "20261122T120000123Z-bbbbbbbb"
+    elsewhere = "20261123T120000123Z-abcdefgh"
+    names = [f"{one}.wav", f"{one}.json", f"{one}.flac", f"{other}.json", "x.wav"]
+    folder = tmp_path / "2026/11/22"
+    folder.mkdir(parents=True)
+    for name in [*names, f"{elsewhere}.wav", "20261122T120000123Z-cccccccc.opus"]:
+        (folder / name).touch()
+
+    assert Layout(tmp_path).day_ids("20261122") == {one, other}

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pytest
 
 from server.audio import Outcome
 from server.errors import StartupError
-from server.library.errors import RecordingExists
+from server.library.annotation import Annotation
+from server.library.errors import RecordingExists, RecordingOnHold
 from server.library.index import RecordingQuery
 from server.library.recording import Verdict
 from server.library.store import Library
@@ -44,11 +46,17 @@ def listed(library: Library) -> list[str]:
     return [one.id for one in library.list(RecordingQuery()).items]
 
 
+def delete_index(library: Library) -> None:
+    for path in library.root.glob(".index.sqlite*"):
+        path.unlink()
+
+
 def files(library: Library) -> set[str]:
+    """Return every file but those of the index, which can be deleted at any time."""
     return {
         path.relative_to(library.root).as_posix()
         for path in library.root.rglob("*")
-        if path.is_file()
+        if path.is_file() and not path.name.startswith(".index.sqlite")
     }
 
 
@@ -277,7 +285,8 @@ def test_a_document_without_end_is_not_read(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(library)
-    monkeypatch.setattr("server.library.store.MAX_DOCUMENT_BYTES", 100)
+    monkeypatch.setattr("server.library.document.MAX_DOCUMENT_BYTES", 100)
+    delete_index(library)
 
     assert listed(reopened(library)) == []
 
@@ -330,8 +339,10 @@ def test_verify_finds_missing_halves(library: Library) -> None:
 
     assert problems == {
         mute.id: "the audio is missing",
-        orphan.id: "audio without a document",
-        silent.id: "there is audio, which the document says there is not",
+        orphan.id: "audio without a document; "
+        "the index lists it, and there is no document",
+        silent.id: "there is audio, which the document says there is not; "
+        "the index says something else",
     }
 
 
@@ -395,3 +406,94 @@ def test_threads_may_use_it_at_once(library: Library) -> None:
     assert not problems
     assert len(listed(library)) == 30
     assert listed(reopened(library)) == listed(library)
+
+
+def test_what_people_add_is_kept_whole_and_durable(library: Library) -> None:
+    kept = publish(library)
+    changed = library.annotate(kept.id, Annotation(tags=("vip",), note="a"))
+
+    assert changed == replace(kept, tags=("vip",), note="a")
+    assert library.get(kept.id) == reopened(library).get(kept.id) == changed
+    assert not list((library.root / ".partial").iterdir())
+    assert all(finding.ok for finding in library.verify())
+
+
+def test_a_change_that_the_disk_refuses_changes_nothing(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = publish(library)
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="no space"):
+        library.annotate(kept.id, Annotation(note="lost"))
+    monkeypatch.undo()
+
+    assert library.get(kept.id) == kept
+    assert (library.root / ".partial" / f"{kept.id}.json.new").exists()
+    assert reopened(library).get(kept.id) == kept
+    assert not list((library.root / ".partial").iterdir())
+
+
+def test_a_change_that_changes_nothing_writes_nothing(library: Library) -> None:
+    kept = publish(library)
+    path = library.root / "2026/11/22" / f"{kept.id}.json"
+    before = path.stat().st_ino
+
+    assert library.annotate(kept.id, Annotation(note="")) == kept
+    assert path.stat().st_ino == before
+
+
+def test_changes_at_once_are_all_kept(library: Library) -> None:
+    kept = publish(library)
+    changes = [
+        Annotation(tags=("vip",)),
+        Annotation(note="a"),
+        Annotation(legal_hold=True),
+    ]
+    threads = [
+        threading.Thread(target=library.annotate, args=(kept.id, change))
+        for change in changes
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    expected = replace(kept, tags=("vip",), note="a", legal_hold=True)
+    assert library.get(kept.id) == expected
+
+
+def test_a_recording_on_hold_is_not_deleted(library: Library) -> None:
+    kept = publish(library, legal_hold=True)
+
+    with pytest.raises(RecordingOnHold, match=kept.id):
+        library.delete(kept.id)
+
+    assert library.audio_path(kept.id) is not None
+    library.annotate(kept.id, Annotation(legal_hold=False))
+    assert library.delete(kept.id)
+
+
+def test_one_whose_document_is_damaged_is_not_deleted(library: Library) -> None:
+    """It may have been on hold."""
+    kept = publish(library, legal_hold=True)
+    (library.root / "2026/11/22" / f"{kept.id}.json").write_bytes(b"{")
+
+    assert not library.delete(kept.id)
+    assert library.audio_path(kept.id) is not None
+
+
+def test_copies_go_with_the_recording(library: Library) -> None:
+    kept, other = publish(library), publish(library, minutes=1)
+    day = library.root / "2026/11/22"
+    for one in (kept, other):
+        for suffix in ("flac", "opus"):
+            (day / f"{one.id}.{suffix}").write_bytes(b"copy")
+
+    library.delete(kept.id)
+
+    assert {path.name.partition(".")[0] for path in day.iterdir()} == {other.id}
+    assert all(finding.ok for finding in library.verify())

@@ -349,6 +349,7 @@ class TestRecordings:
             ("to", "9999-12-31"),
             ("to", "2026-11-22T12:00:00 01:00"),
             ("direction", "sideways"),
+            ("state", "perfect"),
             ("cursor", "AAAA"),
             ("q", "x" * 201),
             ("page", "2"),
@@ -388,6 +389,97 @@ class TestRecordings:
         assert [first.status, again.status] == [204, 404]
         assert deck.library.get(kept.id) is None
         assert await listed(deck) == []
+
+    async def test_tags_note_and_hold_are_changed_and_found(self, deck: Deck) -> None:
+        kept = publish(deck.library)
+        url = f"{RECORDINGS}/{kept.id}"
+
+        first = await deck.client.patch(
+            url, json={"tags": ["vip"], "note": "Asked for Ms Ünal", "legal_hold": True}
+        )
+        second = await deck.client.patch(url, json={"tags": ["vip", "done"]})
+
+        assert [first.status, second.status] == [200, 200]
+        changed = await second.json()
+        assert changed == {
+            **kept.to_json(),
+            "tags": ["vip", "done"],
+            "note": "Asked for Ms Ünal",
+            "legal_hold": True,
+        }
+        assert await (await deck.client.get(url)).json() == changed
+        (item,) = (await (await deck.client.get(RECORDINGS)).json())["items"]
+        assert item == changed
+        assert await listed(deck, tag="done") == ["call-1"]
+        assert await listed(deck, q="ünal") == ["call-1"]
+        assert await listed(deck, tag="other") == []
+
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [
+            ({"tags": "vip"}, "tags"),
+            ({"tags": ["x" * 65]}, "tags"),
+            ({"tags": ["x"] * 3 + [""]}, "tags"),
+            ({"note": "x" * 4097}, "note"),
+            ({"legal_hold": None}, "legal_hold"),
+            ({"state": "complete"}, "state"),
+            ([], ""),
+        ],
+    )
+    async def test_a_wrong_change_is_named_and_changes_nothing(
+        self, deck: Deck, body: Any, field: str
+    ) -> None:
+        kept = publish(deck.library)
+
+        response = await deck.client.patch(f"{RECORDINGS}/{kept.id}", json=body)
+
+        assert response.status == 400
+        assert (await problem(response)).get("field", "") == field
+        assert deck.library.get(kept.id) == kept
+
+    @pytest.mark.parametrize("name", ["20261122T120000123Z-abcdefgh", *HOSTILE])
+    async def test_what_is_not_there_cannot_be_changed(
+        self, deck: Deck, name: str
+    ) -> None:
+        path = quote(name.encode("utf-8", "replace"), safe="")
+
+        response = await deck.client.patch(f"{RECORDINGS}/{path}", json={"note": "x"})
+
+        assert response.status == 404
+        await problem(response)
+
+    async def test_what_is_on_hold_is_not_deleted(self, deck: Deck) -> None:
+        kept = publish(deck.library)
+        url = f"{RECORDINGS}/{kept.id}"
+        await deck.client.patch(url, json={"legal_hold": True})
+
+        refused = await deck.client.delete(url)
+        assert refused.status == 409
+        assert "legal hold" in (await problem(refused))["detail"]
+        assert (await deck.client.get(f"{url}/audio")).status == 200
+
+        await deck.client.patch(url, json={"legal_hold": False})
+        assert (await deck.client.delete(url)).status == 204
+
+    async def test_states_are_filtered(self, deck: Deck) -> None:
+        publish(deck.library, call_id="a", state=Outcome.PARTIAL)
+        publish(deck.library, minutes=1, call_id="b")
+
+        assert await listed(deck, state="partial") == ["a"]
+        assert await listed(deck, state="complete", direction="both") == ["b"]
+
+    async def test_a_list_that_cannot_be_read_is_no_fault_of_the_request(
+        self, deck: Deck
+    ) -> None:
+        kept = publish(deck.library)
+        deck.library.catalogue.index.close()
+        (deck.library.root / ".index.sqlite").write_bytes(b"no database" * 1000)
+
+        response = await deck.client.get(RECORDINGS)
+
+        assert response.status == 503
+        assert "index cannot be read" in (await problem(response))["detail"]
+        assert (await deck.client.get(f"{RECORDINGS}/{kept.id}")).status == 200
 
     @pytest.mark.parametrize("tail", ["", "/audio"])
     @pytest.mark.parametrize("name", ["20261122T120000123Z-abcdefgh", *HOSTILE])
