@@ -143,13 +143,16 @@ class Lanes:
         if len(kinds) == 1:
             return list(self._receive(batch, lengths[0], range(len(lengths)), now))
         indices: dict[int, list[int]] = {length: [] for length in kinds}
-        for index, length in enumerate(lengths):
-            indices[length].append(index)
-        rest = [
-            index
-            for length, some in indices.items()
-            for index in self._receive(batch, length, some, now)
-        ]
+        first: dict[SourceKey, int] = {}
+        rest: list[int] = []
+        for index, (length, source) in enumerate(
+            zip(lengths, batch.sources, strict=True)
+        ):
+            # Lengths are taken one after another, datagrams of a source in order.
+            is_first_length = first.setdefault(source, length) == length
+            (indices[length] if is_first_length else rest).append(index)
+        for length, some in indices.items():
+            rest += self._receive(batch, length, some, now)
         rest.sort()
         return rest
 
