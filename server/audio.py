@@ -155,6 +155,33 @@ class SourceChange:
     """A few plain words, such as `SSRC 0x1234abcd` or `format PCMA 8000 Hz`."""
 
 
+class WarningName(enum.StrEnum):
+    """What audio may sound as if."""
+
+    BYTE_ORDER = "byte_order"
+    """16-bit samples read with their bytes the wrong way round."""
+    LAW = "law"
+    """µ-law read as A-law, or the reverse."""
+    RATE = "rate"
+    """More or less audio a second than its sampling rate says."""
+    INTERLEAVED = "interleaved"
+    """Two channels taken for one."""
+    NOISE = "noise"
+    """Loud noise without a structure, as encrypted audio is."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioWarning:
+    """Audio of a track sounds wrong from some position on."""
+
+    name: WarningName
+    start: int
+    sentence: str
+    """What is the matter, for a person."""
+    end: int | None = None
+    """Where it began to sound right again; None if it has not."""
+
+
 TrackEvent = Run | Gap | Digit | SourceChange
 """What a media session says about one track, in order of `start`."""
 
