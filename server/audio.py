@@ -182,6 +182,11 @@ class AudioWarning:
     """Where it began to sound right again; None if it has not."""
 
 
+def warning_names(warnings: Sequence[AudioWarning]) -> tuple[str, ...]:
+    """Return the name of each kind of warning once, in order of first appearance."""
+    return tuple(dict.fromkeys(warning.name.value for warning in warnings))
+
+
 TrackEvent = Run | Gap | Digit | SourceChange
 """What a media session says about one track, in order of `start`."""
 
