@@ -48,18 +48,22 @@ def measure(samples: Samples, channels: int = 1) -> Shape:
         channels: How far apart two samples of one channel are.
     """
     count = len(samples)
+    # Each chunk begins with samples that have none before them to be multiplied with.
+    missing = channels / count
     if count <= _CHUNK:
         total, squares, lag_1, lag_2 = _sums(samples, channels)
     else:
         chunks = [samples[at : at + _CHUNK] for at in range(0, count, _CHUNK)]
         parts = [_sums(chunk, channels) for chunk in chunks]
         total, squares, lag_1, lag_2 = map(sum, zip(*parts, strict=True))
+        missing *= len(parts)
     offset = total * total / count
     power = squares - offset
     # Rounding leaves something of what is constant.
     if power <= 1e-6 * squares:
         return Shape(squares, 0.0, 0.0, 0.0, 1.0)
-    rho_1, rho_2 = (lag_1 - offset) / power, (lag_2 - offset) / power
+    rho_1 = (lag_1 - offset * (1 - missing)) / power
+    rho_2 = (lag_2 - offset * (1 - 2 * missing)) / power
     rest = max(1.0 - rho_1 * rho_1, _TINY)
     k2 = (rho_2 - rho_1 * rho_1) / rest
     left = max(rest * (1.0 - k2 * k2), _TINY)
