@@ -61,7 +61,8 @@ _MAX_STRUCTURE = 0.06
 _LEAST_FULLNESS = 0.5
 """Mean magnitude over root mean square: 0.8 for Gaussian noise, 0.87 for uniform, 0.55
 for random G.711; 0.1 for clicks, which are as flat."""
-_NOISE_S = 2.0
+_NOISE_S = 1.4
+"""Noise lasts at least so long; a sigh and a gust of wind do not."""
 
 _OTHER_NAME = {
     Codec.PCMU: WarningName.LAW,

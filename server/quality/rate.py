@@ -21,8 +21,9 @@ FINE_SECONDS = 5
 RIGHT = 0.02
 """A second that is off by less is right."""
 RIGHT_SECONDS = 3
-EVENNESS = 0.05
+GROSS_EVENNESS = 0.1
 """How much the pace of single seconds may differ from their mean, as a share of it."""
+FINE_EVENNESS = 0.05
 MIN_INTERVAL_S = 0.5
 """Two looks closer together say nothing: a packet more or less weighs too much."""
 MAX_INTERVAL_S = 3.0
@@ -91,10 +92,10 @@ class PaceMeter:
         if not side:
             is_right = len(self._paces) >= RIGHT_SECONDS
             return Pace(1.0, self._starts[-RIGHT_SECONDS]) if is_right else None
-        gross = self._even_pace(GROSS_SECONDS, GROSS)
-        return gross or self._even_pace(FINE_SECONDS, FINE)
+        gross = self._even_pace(GROSS_SECONDS, GROSS, GROSS_EVENNESS)
+        return gross or self._even_pace(FINE_SECONDS, FINE, FINE_EVENNESS)
 
-    def _even_pace(self, seconds: int, least: float) -> Pace | None:
+    def _even_pace(self, seconds: int, least: float, evenness: float) -> Pace | None:
         """Return the pace of the last seconds if it is even, and off by `least`."""
         if len(self._paces) < seconds:
             return None
@@ -102,6 +103,6 @@ class PaceMeter:
         mean = sum(paces) / seconds
         if abs(mean - 1) < least:
             return None
-        if any(abs(pace - mean) > EVENNESS * mean for pace in paces):
+        if any(abs(pace - mean) > evenness * mean for pace in paces):
             return None
         return Pace(mean, self._starts[-seconds])

@@ -72,6 +72,13 @@ def test_runs_count_wherever_windows_end(values: list[int], cuts: list[int]) -> 
     assert meter.clipped == expected
 
 
+def test_a_quiet_window_ends_a_run() -> None:
+    meter = LevelMeter(1, 32767)
+    for window in (column(32767, 32767), column(5), column(32767, 32767)):
+        receive(meter, window)
+    assert meter.clipped == 0
+
+
 def test_each_channel_has_runs_of_its_own() -> None:
     meter = LevelMeter(2, 32767)
     left, right = [32767, 0, 32767, 0], [0, 32767, 32767, 32767]

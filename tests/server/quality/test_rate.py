@@ -70,6 +70,14 @@ def test_looks_that_follow_at_once_are_left_out() -> None:
     assert pace.factor == 2
 
 
+def test_seconds_that_are_slightly_off_are_no_pace() -> None:
+    assert run(lambda second: second * 1.03, 20) == []
+
+
+def test_an_uneven_pace_is_none() -> None:
+    assert run(lambda second: second**2, 20) == []
+
+
 def test_a_long_pause_begins_anew() -> None:
     meter = PaceMeter()
     meter.observe(0, 0)
