@@ -40,6 +40,9 @@ BETTER_LAW = 0.89
 BETTER_ORDER = 0.8
 """The same for the byte order, which makes a greater difference."""
 
+_MIN_VALUES = 32
+"""Signals that repeat after so few samples are too simple to be told by their sound."""
+
 _SURE = 0.2
 """Less unpredictable G.711 is right: wrong laws leave more."""
 _SURE_L16 = 0.6
@@ -194,7 +197,8 @@ class SoundAlarm:
             return Finding.NEITHER
         share = other.unpredictability / shape.unpredictability
         if share < most:
-            return Finding.BAD
+            is_sound = len(np.unique(samples)) >= _MIN_VALUES
+            return Finding.BAD if is_sound else Finding.NEITHER
         # Of white noise both readings are as white.
         return Finding.GOOD if share > 1 / most else Finding.NEITHER
 

@@ -31,6 +31,8 @@ GOOD: dict[str, Audio] = {
     "dial tone": tones(SECONDS, RATE, 425),
     "two tones": tones(SECONDS, RATE, 350, 440),
     "mirrored tones": tones(SECONDS, RATE, 400, 3600),
+    "a tone on a whistle": tones(SECONDS, RATE, 800)
+    + 5088 * np.cos(np.pi * np.arange(SECONDS * RATE)),
     "a digit": tones(SECONDS, RATE, 697, 1209),
     "1000 Hz": tones(SECONDS, RATE, 1000),
     "2000 Hz": tones(SECONDS, RATE, 2000),
