@@ -25,9 +25,10 @@ import numpy as np
 from server.audio import AudioWarning, Codec, Samples, WarningName
 from server.quality.correlation import (
     Shape,
+    contrast,
     correlation,
-    is_steady,
     measure,
+    powers,
 )
 from server.quality.readings import other_reading
 from server.quality.suspicion import Finding, Suspicion
@@ -35,13 +36,15 @@ from server.quality.suspicion import Finding, Suspicion
 MIN_DEVIATION = 30.0
 """In 16-bit steps, -61 dB of full scale; anything below counts as silence."""
 
-BETTER_LAW = 0.89
+BETTER_LAW = 0.86
 """The other law is right if it leaves less than this share of unpredictability."""
 BETTER_ORDER = 0.8
 """The same for the byte order, which makes a greater difference."""
-
-_MIN_VALUES = 32
-"""Signals that repeat after so few samples are too simple to be told by their sound."""
+_MUCH_BETTER = 0.68
+_SPEECH_CONTRAST = 8.0
+"""Power of the loudest 16th of a window of speech over that of the quietest; 30 and
+more of 99 in 100 windows."""
+_MUSIC_CONTRAST = 4.0
 
 _SURE = 0.2
 """Less unpredictable G.711 is right: wrong laws leave more."""
@@ -57,6 +60,12 @@ _TRUSTED_EVERY = 4
 """Of a trusted sender one window in so many is judged."""
 
 _LEAST_EVERY_OTHER = 0.4
+_REMEMBERED = 4
+"""Windows for which it is not forgotten that two signals were heard."""
+_LOUD_SHARE = 0.05
+"""Of the power of the loudest part of a window; quieter parts say little."""
+_LEAST_CONTRAST = 4.0
+"""By this the power ratio of two voices changes at least within a window."""
 _NOISE_DEVIATION = 3277.0
 """-20 dB of full scale; random bytes are at -5 to -10."""
 _MAX_STRUCTURE = 0.06
@@ -64,6 +73,7 @@ _MAX_STRUCTURE = 0.06
 _LEAST_FULLNESS = 0.5
 """Mean magnitude over root mean square: 0.8 for Gaussian noise, 0.87 for uniform, 0.55
 for random G.711; 0.1 for clicks, which are as flat."""
+_NOISE_CONTRAST = 2.0
 _NOISE_S = 1.4
 """Noise lasts at least so long; a sigh and a gust of wind do not."""
 
@@ -116,11 +126,13 @@ class SoundAlarm:
         self._right = 0
         """Windows in a row that were read rightly."""
         self._skipped = 0
+        self._heard_two_ago = _REMEMBERED
+        """Windows since two signals were heard in one."""
 
     @property
     def hears_two_signals(self) -> bool:
-        """Whether it sounds as if two channels were taken for one."""
-        return self._interleaved.is_suspected
+        """Whether it sounded lately as if two channels were taken for one."""
+        return self._heard_two_ago < _REMEMBERED
 
     def source_changed(self) -> None:
         """Look closely again: a sender that was right may not be any more."""
@@ -192,29 +204,33 @@ class SoundAlarm:
             is_sure = shape.unpredictability < _SURE or _has_small(samples)
         if is_sure:
             return Finding.GOOD
-        other = measure(other_reading(samples, codec), self._channels)
-        if other.deviation < MIN_DEVIATION:
+        other = other_reading(samples, codec)
+        other_shape = measure(other, self._channels)
+        if other_shape.deviation < MIN_DEVIATION:
             return Finding.NEITHER
-        share = other.unpredictability / shape.unpredictability
+        share = other_shape.unpredictability / shape.unpredictability
         if share < most:
-            is_sound = len(np.unique(samples)) >= _MIN_VALUES
-            return Finding.BAD if is_sound else Finding.NEITHER
+            # By chance a scrambled sum of tones is smoother than the sum itself. But
+            # it is steady, which speech is not, nor much smoother, which music is.
+            change = contrast(other)
+            is_clear = change > _SPEECH_CONTRAST or (
+                change > _MUSIC_CONTRAST and share < _MUCH_BETTER
+            )
+            return Finding.BAD if is_clear else Finding.NEITHER
         # Of white noise both readings are as white.
         return Finding.GOOD if share > 1 / most else Finding.NEITHER
 
     def _judge_channels(self, samples: Samples, shape: Shape) -> Finding:
         if self._channels > 1:
             return Finding.NEITHER
-        if self.is_doubled and _comes_in_pairs(samples):
-            return Finding.BAD
-        most = shape.rho_2 / 2
-        if shape.rho_2 < _LEAST_EVERY_OTHER or abs(shape.rho_1) > most:
+        is_pairs = self.is_doubled and _comes_in_pairs(samples)
+        if not is_pairs and not _is_every_other(samples, shape):
+            self._heard_two_ago += 1
             return Finding.GOOD
-        if abs(correlation(samples, 3)) > most:
-            return Finding.GOOD
-        # Two tones that mirror each other at half the bandwidth look the same. They
-        # are steady, and no call signals with them at twice the pace.
-        if self.is_doubled or not is_steady(samples):
+        self._heard_two_ago = 0
+        # Two tones that mirror each other at half the bandwidth look the same, but no
+        # call signals with them at twice the pace, and they rise and fall together.
+        if self.is_doubled or _has_two_envelopes(samples):
             return Finding.BAD
         return Finding.NEITHER
 
@@ -230,6 +246,24 @@ def _comes_in_pairs(samples: Samples) -> bool:
     return np.array_equal(even, odd) or np.array_equal(even[1:], odd[:-1])
 
 
+def _is_every_other(samples: Samples, shape: Shape) -> bool:
+    """Return whether samples have to do with every other one, and not in between."""
+    most = shape.rho_2 / 2
+    return (
+        shape.rho_2 > _LEAST_EVERY_OTHER
+        and abs(shape.rho_1) <= most
+        and abs(correlation(samples, 3)) <= most
+    )
+
+
+def _has_two_envelopes(samples: Samples) -> bool:
+    """Return whether even and odd samples are not loud and quiet at the same times."""
+    even, odd = powers(samples[0::2]) + 1, powers(samples[1::2]) + 1
+    is_loud = even + odd > _LOUD_SHARE * (even + odd).max()
+    ratios = (even / odd)[is_loud]
+    return bool(ratios.max() > _LEAST_CONTRAST * ratios.min())
+
+
 def _judge_noise(samples: Samples, shape: Shape) -> Finding:
     if (
         shape.deviation < _NOISE_DEVIATION
@@ -238,5 +272,5 @@ def _judge_noise(samples: Samples, shape: Shape) -> Finding:
     ):
         return Finding.GOOD
     fullness = float(np.abs(samples.astype(np.float32)).mean()) / shape.deviation
-    is_noise = fullness > _LEAST_FULLNESS and is_steady(samples)
+    is_noise = fullness > _LEAST_FULLNESS and contrast(samples) < _NOISE_CONTRAST
     return Finding.BAD if is_noise else Finding.GOOD

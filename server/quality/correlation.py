@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from server.audio import Samples
 
@@ -79,11 +80,17 @@ def correlation(samples: Samples, lag: int) -> float:
     return float((centred[lag:] * centred[:-lag]).sum()) / power
 
 
-def is_steady(samples: Samples, parts: int = 16, most: float = 2.0) -> bool:
-    """Return whether the level of `samples`, shape (n,), stays within a power ratio."""
+def powers(samples: Samples, parts: int = 16) -> npt.NDArray[np.float32]:
+    """Return the mean power of each part of `samples`, shape (n,)."""
     usable = samples[: len(samples) // parts * parts].astype(np.float32)
-    powers = np.square(usable).reshape(parts, -1).mean(axis=1)
-    return bool(powers.max() <= most * powers.min())
+    found: npt.NDArray[np.float32] = np.square(usable).reshape(parts, -1).mean(axis=1)
+    return found
+
+
+def contrast(samples: Samples) -> float:
+    """Return how many times the power of the loudest part is that of the quietest."""
+    found = powers(samples)
+    return float(found.max()) / max(float(found.min()), _TINY)
 
 
 def _sums(samples: Samples, channels: int) -> tuple[float, float, float, float]:

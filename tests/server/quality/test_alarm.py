@@ -123,6 +123,13 @@ def test_what_is_read_wrongly_is_known_after_two_seconds(
 
 
 @pytest.mark.parametrize(("read", "codec", "name"), WRONG)
+def test_a_steady_tone_is_left_alone_however_they_are_read(
+    read: Callable[[Audio], Samples], codec: Codec, name: WarningName
+) -> None:
+    assert hear(read(GOOD["dial tone"]), codec) == []
+
+
+@pytest.mark.parametrize(("read", "codec", "name"), WRONG)
 def test_silence_that_is_read_wrongly_says_nothing(
     read: Callable[[Audio], Samples], codec: Codec, name: WarningName
 ) -> None:

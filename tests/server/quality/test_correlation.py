@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.quality.correlation import correlation, is_steady, measure
+from server.quality.correlation import contrast, correlation, measure
 from tests.voices import noise, square, to_int16, tones
 
 
@@ -64,8 +64,9 @@ def test_a_single_lag() -> None:
     assert correlation(to_int16(square(1, 8000, 2000)), 4) == pytest.approx(1, abs=0.01)
 
 
-def test_steadiness() -> None:
-    steady = to_int16(noise(1, 8000, 1000))
-    assert is_steady(steady)
-    steady[4000:] //= 4
-    assert not is_steady(steady)
+def test_contrast() -> None:
+    samples = to_int16(noise(1, 8000, 1000))
+    assert 1 < contrast(samples) < 2
+    samples[4000:] //= 4
+    assert 10 < contrast(samples) < 20
+    assert contrast(np.zeros(100, np.int16)) == 0

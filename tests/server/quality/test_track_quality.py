@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from server.audio import Codec, GapCause, PacketCounts, Samples, WarningName
 from server.library.evidence import Quality
 from server.quality.track_quality import MAX_WARNINGS, TrackQuality
-from tests.voices import to_int16, tones, voice
+from tests.voices import to_int16, voice
 
 RATE = 8000
 VOICE = to_int16(voice(10, RATE, seed=1)).reshape(-1, 1)
@@ -193,7 +193,7 @@ def test_two_channels_for_one_are_not_called_a_wrong_rate_as_well() -> None:
 
 def test_warnings_are_bounded() -> None:
     track = a_track()
-    sound = to_int16(tones(4, RATE, 440)).reshape(-1, 1)
+    sound = VOICE[: 4 * RATE]
     pieces = [sound.byteswap(), sound]
     for turn in range(2 * (MAX_WARNINGS + 5)):
         track.source_changed()
