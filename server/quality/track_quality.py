@@ -33,7 +33,8 @@ WINDOW_S = 0.5
 MAX_WINDOW_S = 1.5
 MAX_WARNINGS = 100
 """Warnings remembered for one track; one that comes and goes all the time is enough."""
-DOUBLE = (1.9, 2.1)
+DOUBLE = (1.7, 2.3)
+"""Paces that two channels taken for one explain."""
 
 
 @dataclass(slots=True)
