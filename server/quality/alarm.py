@@ -211,12 +211,15 @@ class SoundAlarm:
         share = other_shape.unpredictability / shape.unpredictability
         if share < most:
             # By chance a scrambled sum of tones is smoother than the sum itself. But
-            # it is steady, which speech is not, nor much smoother, which music is.
+            # it is steady, which speech is not, nor much smoother, which music is, and
+            # the sum itself is not like noise.
             change = contrast(other)
             is_clear = change > _SPEECH_CONTRAST or (
                 change > _MUSIC_CONTRAST and share < _MUCH_BETTER
             )
-            return Finding.BAD if is_clear else Finding.NEITHER
+            if is_clear or _judge_noise(samples, shape) is Finding.BAD:
+                return Finding.BAD
+            return Finding.NEITHER
         # Of white noise both readings are as white.
         return Finding.GOOD if share > 1 / most else Finding.NEITHER
 
