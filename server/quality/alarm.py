@@ -7,7 +7,8 @@ modems and noise, right and wrong):
 - The *unpredictability* of a sound is the share of its power that two samples do not
   foretell of the next. Wrongly read bytes, whose low bits have become high ones, are
   always less predictable than the same bytes read rightly. So they are read in the
-  other law, or the other byte order, as well; a right reading never came out worse.
+  other law, or the other byte order, as well; of speech and music the right reading
+  was never the worse one.
 - Two signals taken for one have nothing to do with each other from sample to sample,
   and much from every other sample to the next.
 - Random bytes are loud, steady, and nothing follows from anything.
