@@ -163,6 +163,38 @@ class Late:
     length: int
 
 
+class WarningName(enum.StrEnum):
+    """What audio may sound as if."""
+
+    BYTE_ORDER = "byte_order"
+    """16-bit samples read with their bytes the wrong way round."""
+    LAW = "law"
+    """µ-law read as A-law, or the reverse."""
+    RATE = "rate"
+    """More or less audio a second than its sampling rate says."""
+    INTERLEAVED = "interleaved"
+    """Two channels taken for one."""
+    NOISE = "noise"
+    """Loud noise without a structure, as encrypted audio is."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioWarning:
+    """Audio of a track sounds wrong from some position on."""
+
+    name: WarningName
+    start: int
+    sentence: str
+    """What is the matter, for a person."""
+    end: int | None = None
+    """Where it began to sound right again; None if it has not."""
+
+
+def warning_names(warnings: Sequence[AudioWarning]) -> tuple[str, ...]:
+    """Return the name of each kind of warning once, in order of first appearance."""
+    return tuple(dict.fromkeys(warning.name.value for warning in warnings))
+
+
 TrackEvent = Run | Gap | Digit | SourceChange | Late
 """What a media session says about one track, in order of `start`."""
 

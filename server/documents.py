@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from server.audio import Outcome, PacketCounts
+from server.audio import Outcome, PacketCounts, warning_names
 from server.library.recording import Recording, Verdict
 from server.sinks.base import StreamSummary
 from server.sinks.recorder import describe
-from server.streams import Clock, Track
+from server.streams import Clock
 from server.taps.media_facts import media_facts
 from server.taps.status import TapStatus
 from server.taps.tap import EndReason, Tap
 from server.taps.verdict import unsupported_sentence, verdict_without_audio
+from server.track import Track
 
 
 def describe_tap(tap: Tap, tracks: Sequence[Track], clock: Clock) -> TapStatus:
@@ -43,6 +44,7 @@ def describe_tap(tap: Tap, tracks: Sequence[Track], clock: Clock) -> TapStatus:
         duration_s=0.0 if first is None else first.length / first.info.sample_rate,
         packets=session.counts(0) if has_audio else PacketCounts(),
         drops=tuple(sorted(session.drops.items())),
+        warnings=warning_names([each for track in tracks for each in track.warnings]),
         recording_ids=tuple(track.info.recording_id for track in tracks),
         reason=_reason(tap, facts.unsupported),
         custom_parameters=facts.custom_parameters,
@@ -79,6 +81,7 @@ def failed_document(
 ) -> Recording:
     """Return the document of a track whose recorder broke."""
     ended_at = tap.created_at if tap.ended_at is None else tap.ended_at
+    counts = tap.session.counts(track.info.track)
     summary = StreamSummary(
         length=0,
         ended_at=clock.at(ended_at),
@@ -90,8 +93,10 @@ def failed_document(
         ),
         end_reason=EndReason.ERROR.value,
         origin=tap.origin.value,
-        counts=tap.session.counts(track.info.track),
+        counts=counts,
         undecodable=track.undecodable,
+        quality=track.describe_quality(counts),
+        warnings=tuple(track.warnings),
         custom_parameters=media_facts(tap).custom_parameters,
     )
     return replace(describe(track.info, summary), has_audio=False)

@@ -1,202 +1,27 @@
 """The one joint between media and sinks: what a tap hears, decoded in bulk.
 
-    session.take() -> Run  -> decoder -> AudioBlock -> every sink of the track
-                      Gap, Digit, SourceChange      -> the evidence of the track
-
-Light codecs are decoded where they are (a table look-up over a whole run); heavy ones
-in a thread, in order, behind a bounded backlog.
+session.take() -> Run, Gap, Digit, SourceChange -> the track, its sinks and evidence
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
 
-from server.audio import (
-    AudioBlock,
-    AudioFormat,
-    Digit,
-    Gap,
-    GapCause,
-    Run,
-    Samples,
-    SourceChange,
-    StreamInfo,
-    TrackEvent,
-)
-from server.codecs.registry import Decoder, decoder_for
+from server.audio import StreamInfo
 from server.log import TapLog
 from server.sinks.base import AudioSink, StreamSummary
-from server.sinks.runner import SinkRunner
 from server.taps.media_facts import media_facts
 from server.taps.tap import EndReason, Tap
 from server.taps.verdict import TrackEvidence, TrackVerdict, verdict_with_audio
+from server.track import Track
 
 log = logging.getLogger(__name__)
 
-MAX_BACKLOG_S = 60.0
-"""Seconds of encoded audio that wait for a decoding thread."""
-
-MAX_NOTES = 100_000
-"""Gaps, digits and changes remembered for one track, each."""
-
-Note = TypeVar("Note", Gap, Digit, SourceChange)
-MAX_DECODERS = 8
-"""Kept for one track; a sender may announce new formats for ever."""
-
 SinkFactory = Callable[[StreamInfo], Sequence[AudioSink]]
-
-
-class Track:
-    """One track: its decoders, its sinks, and the evidence of what became of it."""
-
-    def __init__(self, info: StreamInfo, sinks: Sequence[AudioSink]) -> None:
-        self.info = info
-        self.length = 0
-        """Samples so far, with audio or without."""
-        self.peak = 0
-        """Largest absolute sample so far."""
-        self.gaps: list[Gap] = []
-        self.digits: list[Digit] = []
-        self.changes: list[SourceChange] = []
-        self.missing: dict[GapCause, int] = {}
-        self._has_failed = False
-        """Whether decoding has met an error, which is told once."""
-        self._retired_errors = 0
-        self._decoders: dict[AudioFormat, Decoder] = {}
-        self._backlog: deque[Run] = deque()
-        self._backlog_samples = 0
-        self._decoding: asyncio.Task[None] | None = None
-        self._runners = [SinkRunner(sink, info) for sink in sinks]
-        for runner in self._runners:
-            runner.start()
-
-    @property
-    def error(self) -> Exception | None:
-        """What broke a sink of this track, if anything did."""
-        return next((each.error for each in self._runners if each.error), None)
-
-    @property
-    def undecodable(self) -> int:
-        """Packets that no decoder could turn into sound."""
-        live = sum(decoder.errors for decoder in self._decoders.values())
-        return self._retired_errors + live
-
-    @property
-    def queued_blocks(self) -> int:
-        """Blocks of audio that wait for a sink."""
-        return sum(runner.queued_blocks for runner in self._runners)
-
-    def handle(self, event: TrackEvent) -> None:
-        """Take one event of the media session."""
-        match event:
-            case Run():
-                self._handle_run(event)
-            case Gap():
-                self._note_gap(event)
-            case Digit():
-                _append_bounded(self.digits, event)
-            case SourceChange():
-                _append_bounded(self.changes, event)
-
-    async def close(self, summary: StreamSummary) -> None:
-        """Finish decoding, then every sink."""
-        await self.settle()
-        await asyncio.gather(*(each.close(summary) for each in self._runners))
-
-    async def settle(self) -> None:
-        """Wait until everything that was taken has been decoded."""
-        while self._decoding is not None:
-            await self._decoding
-
-    async def abandon(self, error: Exception | None = None) -> None:
-        """Stop at once."""
-        if self._decoding is not None:
-            self._decoding.cancel()
-            await asyncio.gather(self._decoding, return_exceptions=True)
-        await asyncio.gather(*(each.abandon(error) for each in self._runners))
-
-    def _handle_run(self, run: Run) -> None:
-        self.length = max(self.length, run.start + run.length)
-        decoder = self._decoder(run.format)
-        if self._decoding is None and not decoder.is_heavy:
-            try:
-                self._deliver(run, decoder.decode(run))
-            except Exception:
-                self._leave_out(run)
-            return
-        if self._backlog_samples > MAX_BACKLOG_S * self.info.sample_rate:
-            self._note_gap(Gap(run.start, run.length, GapCause.DROPPED))
-            return
-        self._backlog.append(run)
-        self._backlog_samples += run.length
-        if self._decoding is None:
-            name = f"decode {self.info.recording_id}"
-            self._decoding = asyncio.create_task(self._decode_backlog(), name=name)
-
-    async def _decode_backlog(self) -> None:
-        try:
-            while self._backlog:
-                run = self._backlog.popleft()
-                self._backlog_samples -= run.length
-                try:
-                    decoder = self._decoder(run.format)
-                    samples = await asyncio.to_thread(decoder.decode, run)
-                    self._deliver(run, samples)
-                except Exception:
-                    self._leave_out(run)
-        finally:
-            self._decoding = None
-
-    def _leave_out(self, run: Run) -> None:
-        """Go on without a run whose decoding met an error, as it is being handled."""
-        self._note_gap(Gap(run.start, run.length, GapCause.DROPPED))
-        # Whatever state its decoder is in, the next run begins with a new one.
-        self._retire(run.format)
-        if not self._has_failed:
-            self._has_failed = True
-            log.exception("recording %s: decoding failed", self.info.recording_id)
-
-    def _retire(self, *formats: AudioFormat) -> None:
-        for each in formats:
-            if (decoder := self._decoders.pop(each, None)) is not None:
-                self._retired_errors += decoder.errors
-
-    def _decoder(self, audio_format: AudioFormat) -> Decoder:
-        if (decoder := self._decoders.get(audio_format)) is None:
-            if len(self._decoders) >= MAX_DECODERS:
-                self._retire(*self._decoders)
-            decoder = decoder_for(
-                audio_format, self.info.sample_rate, self.info.channels
-            )
-            self._decoders[audio_format] = decoder
-        return decoder
-
-    def _deliver(self, run: Run, samples: Samples) -> None:
-        if len(samples):
-            self.peak = max(self.peak, int(samples.max()), -int(samples.min()))
-        block = AudioBlock(run.start, samples)
-        kept = [runner.put(block) for runner in self._runners]
-        if not all(kept):
-            self._note_gap(Gap(run.start, run.length, GapCause.DROPPED))
-
-    def _note_gap(self, gap: Gap) -> None:
-        self.length = max(self.length, gap.start + gap.length)
-        self.missing[gap.cause] = self.missing.get(gap.cause, 0) + gap.length
-        last = self.gaps[-1] if self.gaps else None
-        if (
-            last is not None
-            and last.cause is gap.cause
-            and last.start + last.length == gap.start
-        ):
-            self.gaps[-1] = replace(last, length=last.length + gap.length)
-        else:
-            _append_bounded(self.gaps, gap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,19 +66,21 @@ class TapStream:
 
     def pump(self, now: float) -> None:
         """Pass on everything that is due."""
-        session = self.tap.session
-        session.handle_timer(now)
-        for track, event in session.take(now):
-            while track >= len(self.tracks):
-                self.tracks.append(self._begin(len(self.tracks)))
-            self.tracks[track].handle(event)
+        self.tap.session.handle_timer(now)
+        self._handle_events(now)
+        arrived_at = self.tap.session.last_media_at
+        for track in self.tracks:
+            if arrived_at is not None:
+                track.quality.observe(arrived_at, track.length)
+            self._tell_warnings(track)
 
     async def close(self, now: float) -> None:
         """Pass on the rest and finish every sink."""
         tap = self.tap
         ended_at = now if tap.ended_at is None else tap.ended_at
         tap.session.finish(ended_at, pad=True)
-        self.pump(now)
+        # What the end is padded with never arrived, so that nothing is observed here.
+        self._handle_events(now)
         await asyncio.gather(
             *(self._close_track(track, ended_at) for track in self.tracks)
         )
@@ -285,11 +112,30 @@ class TapStream:
             to_number=tap.to_number,
         )
         self.log.info("recording %s begins", info.recording_id)
-        return Track(info, self._sinks(info))
+        begun = Track(info, self._sinks(info))
+        begun.quality.observe(tap.session.track_started_at(track), 0)
+        return begun
+
+    def _handle_events(self, now: float) -> None:
+        for track, event in self.tap.session.take(now):
+            while track >= len(self.tracks):
+                self.tracks.append(self._begin(len(self.tracks)))
+            self.tracks[track].handle(event)
+
+    def _tell_warnings(self, track: Track) -> None:
+        rate = track.info.sample_rate
+        for warning in track.quality.take_warnings():
+            name = warning.name.value
+            if warning.end is None:
+                start_s, sentence = warning.start / rate, warning.sentence
+                self.log.warning("%s, from %.2f s on: %s", name, start_s, sentence)
+            else:
+                self.log.info("%s is over at %.2f s", name, warning.end / rate)
 
     async def _close_track(self, track: Track, ended_at: float) -> None:
         await track.settle()
         verdict = self._judge(track)
+        self._tell_warnings(track)
         await track.close(self._summarise(track, verdict, ended_at))
         self.log.info(
             "recording %s %s, %.2f s: %s",
@@ -307,7 +153,7 @@ class TapStream:
             missing=track.missing,
             lost_packets=tap.session.counts(track.info.track).lost,
             undecodable_packets=self._undecodable(track),
-            peak=track.peak,
+            peak=track.quality.peak,
         )
         reason = tap.end_reason or EndReason.ERROR
         return verdict_with_audio(evidence, reason, tap.origin, tap.end_detail)
@@ -316,6 +162,7 @@ class TapStream:
         self, track: Track, verdict: TrackVerdict, ended_at: float
     ) -> StreamSummary:
         tap = self.tap
+        counts = tap.session.counts(track.info.track)
         return StreamSummary(
             length=track.length,
             ended_at=self.clock.at(ended_at),
@@ -324,8 +171,10 @@ class TapStream:
             reason=verdict.reason,
             end_reason=(tap.end_reason or EndReason.ERROR).value,
             origin=tap.origin.value,
-            counts=tap.session.counts(track.info.track),
+            counts=counts,
             undecodable=self._undecodable(track),
+            quality=track.describe_quality(counts),
+            warnings=tuple(track.warnings),
             gaps=sorted(track.gaps, key=lambda gap: gap.start),
             digits=track.digits,
             changes=track.changes,
@@ -335,8 +184,3 @@ class TapStream:
     def _undecodable(self, track: Track) -> int:
         # Of what came in a format that is unknown here no track ever heard.
         return track.undecodable + media_facts(self.tap).unsupported_messages
-
-
-def _append_bounded(notes: list[Note], note: Note) -> None:
-    if len(notes) < MAX_NOTES:
-        notes.append(note)

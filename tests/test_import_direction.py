@@ -21,8 +21,14 @@ LAYERS: dict[str, set[str]] = {
     "server.sinks": LEAVES | {"server.sinks", "server.library"},
     "server.library": LEAVES | {"server.library"},
     "server.taps": LEAVES | {"server.taps", "server.rtp", "server.codecs"},
+    "server.quality": LEAVES
+    | {"server.quality", "server.codecs.g711", "server.library.evidence"},
+    "server.track": LEAVES
+    | {"server.codecs", "server.quality", "server.sinks", "server.library"},
     "server.streams": LEAVES
     | {
+        "server.track",
+        "server.quality",
         "server.taps",
         "server.rtp",
         "server.codecs",
@@ -34,6 +40,7 @@ LAYERS: dict[str, set[str]] = {
     | {
         "server.transports",
         "server.streams",
+        "server.track",
         "server.taps",
         "server.rtp",
         "server.codecs",
@@ -45,7 +52,13 @@ LAYERS: dict[str, set[str]] = {
 }
 """What each package may import of ours. Those not named are above all of these."""
 
-PURE = ("server/rtp", "server/codecs", "server/taps", "server/audio.py")
+PURE = (
+    "server/rtp",
+    "server/codecs",
+    "server/quality",
+    "server/taps",
+    "server/audio.py",
+)
 IMPURE = {"asyncio", "socket", "threading", "time", "logging", "ssl", "aiohttp"}
 
 

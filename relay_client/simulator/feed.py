@@ -43,6 +43,18 @@ class AudioFeed:
             self._source(self.listen, sample_rate).read(first, count),
         )
 
+    def read_by_turns(
+        self,
+        direction: Direction,  # noqa: ARG002 - as `read`
+        sample_rate: int,
+        start: int,
+        count: int,
+    ) -> Samples:
+        """Return `count` samples of each party, speak and listen by turns."""
+        sides: tuple[Direction, Direction] = ("speak", "listen")
+        heard = [self.read(side, sample_rate, start, count) for side in sides]
+        return np.stack(heard, axis=1).reshape(-1)
+
     def _source(self, spec: str, sample_rate: int) -> Source:
         key = (spec, sample_rate)
         if key not in self._sources:

@@ -80,6 +80,12 @@ class MediaOptions:
 
     header: Literal["json", "plain", "none"] = "json"
     """The text that announces the format, WebSocket only."""
+    announce_codec: CodecName | None = None
+    """What the header says instead of the truth, as `announce_rate` does."""
+    announce_rate: SampleRate | None = None
+    interleave: bool = False
+    """The samples of both parties by turns, as in stereo, announced as one channel.
+    WebSocket only."""
     container: Literal["raw", "ogg", "wav", "media-stream"] = "raw"
     """What the WebSocket messages hold: bare codec bytes, an Ogg Opus file, a WAV
     file, or JSON media-stream messages."""
@@ -197,7 +203,8 @@ class CallRequest:
     from_number: Annotated[str, Field(alias="from", max_length=256)] = "+15551110000"
     to_number: Annotated[str, Field(alias="to", max_length=256)] = "+15552220000"
     speak: Annotated[str, Field(max_length=4096)] = "tone:440"
-    """What the party says: `tone:HZ`, `tone:HZ@AMPLITUDE`, `silence` or a WAV path."""
+    """What the party says: `tone:HZ`, `tone:HZ@AMPLITUDE`, `noise`, `noise:AMPLITUDE`,
+    `silence` or a WAV path."""
     listen: Annotated[str, Field(max_length=4096)] = "tone:880"
     """What the party hears."""
     seconds: Seconds | None = 30.0

@@ -89,7 +89,8 @@ def cut_packets(
         )
         payload = b""
         if not is_silent:
-            payload = encode(feed.read(direction, current.sample_rate, position, count))
+            read = feed.read_by_turns if options.interleave else feed.read
+            payload = encode(read(direction, current.sample_rate, position, count))
         yield AudioPacket(
             start=position,
             samples=count,

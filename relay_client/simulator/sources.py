@@ -1,4 +1,4 @@
-"""What a party of a simulated call says: tones, silence or a WAV file.
+"""What a party of a simulated call says: tones, noise, silence or a WAV file.
 
 Sample `n` of a source is a pure function of `n`, so that a test can compute what any
 tap must have sent.
@@ -56,6 +56,26 @@ class Silence:
         return np.zeros(count, np.int16)
 
 
+class Noise:
+    """White noise, evenly distributed."""
+
+    def __init__(self, amplitude: float) -> None:
+        self._amplitude = amplitude
+
+    def read(self, start: int, count: int) -> Samples:
+        """Return samples `start` to `start + count`."""
+        # SplitMix64 (Steele, Lea and Flood, 2014): random access to random numbers.
+        state = np.arange(start + 1, start + count + 1, dtype=np.uint64)
+        state *= np.uint64(0x9E37_79B9_7F4A_7C15)
+        state ^= state >> np.uint64(30)
+        state *= np.uint64(0xBF58_476D_1CE4_E5B9)
+        state ^= state >> np.uint64(27)
+        state *= np.uint64(0x94D0_49BB_1331_11EB)
+        values = (state >> np.uint64(48)).astype(np.uint16).view(np.int16)
+        samples: Samples = np.rint(self._amplitude * values).astype(np.int16)
+        return samples
+
+
 class Recording:
     """Finite audio, followed by silence."""
 
@@ -72,12 +92,15 @@ def check_source(spec: str) -> None:
     """Make sure that `spec` can become a source.
 
     Raises:
-        OptionsError: It names no tone, no silence and no readable audio file.
+        OptionsError: It names none of them and no readable audio file.
     """
     if spec == "silence":
         return
     if spec.startswith("tone:"):
         _parse_tone(spec)
+        return
+    if _is_noise(spec):
+        _parse_noise(spec)
         return
     try:
         soundfile.info(spec)
@@ -89,7 +112,7 @@ def make_source(spec: str, sample_rate: int) -> Source:
     """Return the source that `spec` describes; reads the file of a WAV path.
 
     Raises:
-        OptionsError: It names no tone, no silence and no readable audio file.
+        OptionsError: It names none of them and no readable audio file.
     """
     check_source(spec)
     if spec == "silence":
@@ -97,6 +120,8 @@ def make_source(spec: str, sample_rate: int) -> Source:
     if spec.startswith("tone:"):
         hertz, amplitude = _parse_tone(spec)
         return Tone(hertz, amplitude, sample_rate)
+    if _is_noise(spec):
+        return Noise(_parse_noise(spec))
     changed_at = Path(spec).stat().st_mtime_ns
     return Recording(_load(spec, changed_at, sample_rate))
 
@@ -120,6 +145,20 @@ def _parse_tone(spec: str) -> tuple[float, float]:
             "source", f"{spec!r} is not tone:HZ or tone:HZ@AMPLITUDE (0 to 1)"
         )
     return hertz, amplitude
+
+
+def _is_noise(spec: str) -> bool:
+    return spec.partition(":")[0] == "noise"
+
+
+def _parse_noise(spec: str) -> float:
+    try:
+        amplitude = float(spec.partition(":")[2] or DEFAULT_AMPLITUDE)
+    except ValueError:
+        amplitude = math.nan
+    if not 0 <= amplitude <= 1:
+        raise OptionsError("source", f"{spec!r} is not noise:AMPLITUDE (0 to 1)")
+    return amplitude
 
 
 @functools.lru_cache(maxsize=8)

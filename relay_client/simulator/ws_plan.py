@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relay_client.simulator.feed import AudioFeed, Direction
 from relay_client.simulator.formats import MediaFormat
@@ -75,8 +75,13 @@ class WsPlan:
     def _header(self, media_format: MediaFormat) -> str | None:
         if self._options.header == "none":
             return None
-        media_type = media_format.media_type
-        if self._options.header == "plain":
+        options = self._options
+        media_type = replace(
+            media_format,
+            codec=options.announce_codec or media_format.codec,
+            sample_rate=options.announce_rate or media_format.sample_rate,
+        ).media_type
+        if options.header == "plain":
             return f"content-type:{media_type}"
         return json.dumps({"content-type": media_type})
 

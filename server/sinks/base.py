@@ -9,6 +9,7 @@ from typing import Protocol
 
 from server.audio import (
     AudioBlock,
+    AudioWarning,
     Digit,
     Gap,
     Outcome,
@@ -16,6 +17,7 @@ from server.audio import (
     SourceChange,
     StreamInfo,
 )
+from server.library.evidence import Quality
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,10 @@ class StreamSummary:
     gaps: Sequence[Gap] = field(default=())
     digits: Sequence[Digit] = field(default=())
     changes: Sequence[SourceChange] = field(default=())
+    quality: Quality | None = None
+    """None without audio."""
+    warnings: Sequence[AudioWarning] = field(default=())
+    """What sounded wrong, in the order it was noticed."""
     custom_parameters: Mapping[str, str] = field(default_factory=dict)
     """What a media stream says that it was started with."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from server.audio import AudioBlock, Gap, StreamInfo
+from server.audio import AudioBlock, Gap, StreamInfo, warning_names
 from server.library.recording import (
     Packets,
     Recording,
@@ -122,6 +122,8 @@ def describe(info: StreamInfo, summary: StreamSummary) -> Recording:
             TimedChange(_seconds(each.start, rate), each.what)
             for each in summary.changes
         ),
+        quality=summary.quality,
+        warnings=warning_names(summary.warnings),
         custom_parameters=summary.custom_parameters,
     )
 

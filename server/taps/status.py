@@ -58,6 +58,8 @@ class TapStatus:
     drops: tuple[tuple[str, int], ...] = ()
     """What was not used and why: (reason, count)."""
     recording_ids: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """Names of what has sounded wrong so far, such as `byte_order`."""
     reason: str = ""
     """Why it is in this state, in words for people."""
     custom_parameters: Mapping[str, str] = field(default_factory=dict)

@@ -35,6 +35,7 @@ def tap_json(status: TapStatus) -> JsonObject:
         },
         "jitter_ms": round(packets.jitter_ms, 3),
         "drops": dict(status.drops),
+        "warnings": list(status.warnings),
         "recording_ids": list(status.recording_ids),
         "custom_parameters": dict(status.custom_parameters),
     }

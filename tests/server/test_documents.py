@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 from server.audio import PCMU_8000, Outcome
 from server.documents import describe_tap, empty_document, failed_document
-from server.streams import Clock, Track
+from server.streams import Clock
 from server.taps.tap import EndReason, Tap
 from server.taps.ws_session import WsSession
+from server.track import Track
 from tests.server.sinks.test_runner import INFO
 from tests.server.taps.test_media_facts import a_started_stream, a_tap
 

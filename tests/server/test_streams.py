@@ -30,7 +30,7 @@ from server.audio import (
 )
 from server.sinks.base import AudioSink, StreamSummary
 from server.sinks.recorder import describe
-from server.streams import MAX_BACKLOG_S, MAX_DECODERS, Clock, TapStream
+from server.streams import Clock, TapStream
 from server.taps.tap import (
     EndReason,
     MediaSession,
@@ -41,6 +41,7 @@ from server.taps.tap import (
     Transport,
 )
 from server.taps.ws_session import WsSession
+from server.track import MAX_BACKLOG_S, MAX_DECODERS
 from tests.server.codecs.opus_sender import DAMAGED, opus_packets
 from tests.server.sinks.test_runner import INFO
 from tests.server.taps.test_tap import SilentSession
@@ -241,7 +242,7 @@ async def test_a_decoder_that_fails_costs_one_run_and_no_other(
 ) -> None:
     monkeypatch.setattr(BreakingDecoder, "is_heavy", is_heavy)
     monkeypatch.setattr(BreakingDecoder, "has_failed", False)
-    monkeypatch.setattr("server.streams.decoder_for", lambda *_: BreakingDecoder())
+    monkeypatch.setattr("server.track.decoder_for", lambda *_: BreakingDecoder())
     sink = KeepingSink()
     session = ScriptedSession(*(a_run(160 * n, b"\x00" * 160) for n in range(3)))
     session.lost = 0
@@ -261,7 +262,7 @@ async def test_failed_runs_free_their_room_in_the_backlog(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(BreakingDecoder, "has_failed", False)
-    monkeypatch.setattr("server.streams.decoder_for", lambda *_: BreakingDecoder())
+    monkeypatch.setattr("server.track.decoder_for", lambda *_: BreakingDecoder())
     sink = KeepingSink()
     whole = int(MAX_BACKLOG_S * 8000) + 1
     session = ScriptedSession(a_run(0, b"\x00" * whole))

@@ -37,6 +37,39 @@ def test_a_tone_has_its_frequency_and_amplitude() -> None:
     assert np.max(np.abs(samples)) == round(0.5 * 32767)
 
 
+@given(start=POSITIONS, first=COUNTS, second=COUNTS)
+def test_noise_is_the_same_in_one_piece_and_in_two(
+    start: int, first: int, second: int
+) -> None:
+    noise = make_source("noise", 8000)
+    pieces = [noise.read(start, first), noise.read(start + first, second)]
+
+    whole = noise.read(start, first + second)
+    assert np.array_equal(np.concatenate(pieces), whole)
+
+
+def test_noise_has_its_amplitude_and_no_structure() -> None:
+    samples = make_source("noise:0.5", 8000).read(0, 80_000).astype(float)
+
+    assert np.abs(samples).max() == pytest.approx(0.5 * 32768, rel=0.001)
+    assert samples.std() == pytest.approx(0.5 * 32768 / 3**0.5, rel=0.01)
+    assert abs(np.corrcoef(samples[1:], samples[:-1])[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize("spec", ["noise:2", "noise:loud", "noise:nan"])
+def test_noise_that_cannot_be_is_refused(spec: str) -> None:
+    with pytest.raises(OptionsError, match="noise:AMPLITUDE"):
+        make_source(spec, 8000)
+
+
+def test_both_parties_can_be_heard_by_turns() -> None:
+    feed = AudioFeed("tone:440", "tone:880")
+    heard = feed.read_by_turns("both", 8000, 5, 100)
+
+    assert np.array_equal(heard[0::2], feed.read("speak", 8000, 5, 100))
+    assert np.array_equal(heard[1::2], feed.read("listen", 8000, 5, 100))
+
+
 def test_silence_is_silent() -> None:
     assert not make_source("silence", 8000).read(5, 100).any()
 

@@ -48,6 +48,17 @@ def test_the_header_is_one_of_three(header: Any, expected: list[str]) -> None:
     assert plan(MediaOptions(header=header)).preamble() == expected
 
 
+def test_the_header_may_lie() -> None:
+    options = MediaOptions(announce_codec="L16", announce_rate=16000)
+    assert plan(options).preamble() == ['{"content-type": "audio/l16;rate=16000"}']
+
+
+def test_both_parties_by_turns_are_twice_as_many_bytes() -> None:
+    options = MediaOptions(interleave=True, seconds=0.1)
+    heard = FEED.read_by_turns("both", 8000, 0, 800)
+    assert audio(list(plan(options).messages())) == encode_ulaw(heard)
+
+
 @given(
     chunk=st.one_of(st.integers(1, 700), st.sampled_from(["ptime", "random", "odd"])),
     codec=st.sampled_from(["PCMU", "PCMA", "L16"]),

@@ -87,6 +87,7 @@ class TestTaps:
                     },
                     "jitter_ms": 5.5,
                     "drops": {"runt": 2},
+                    "warnings": [],
                     "recording_ids": ["r"],
                     "custom_parameters": {"agent": "7"},
                 }

@@ -1,0 +1,225 @@
+"""One track: encoded runs in, decoded blocks in every sink, and the evidence of it.
+
+    Run -> decoder -> AudioBlock -> every sink, and how good it was
+    Gap, Digit, SourceChange     -> the evidence
+
+Light codecs are decoded where they are (a table look-up over a whole run); heavy ones
+in a thread, in order, behind a bounded backlog.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from server.audio import (
+    AudioBlock,
+    AudioFormat,
+    AudioWarning,
+    Codec,
+    Digit,
+    Gap,
+    GapCause,
+    Late,
+    PacketCounts,
+    Run,
+    Samples,
+    SourceChange,
+    StreamInfo,
+    TrackEvent,
+)
+from server.codecs.registry import Decoder, decoder_for
+from server.library.evidence import Quality
+from server.quality.track_quality import TrackQuality
+from server.sinks.base import AudioSink, StreamSummary
+from server.sinks.runner import SinkRunner
+
+log = logging.getLogger(__name__)
+
+MAX_BACKLOG_S = 60.0
+"""Seconds of encoded audio that wait for a decoding thread."""
+
+MAX_NOTES = 100_000
+"""Gaps, digits, changes and late packets remembered for one track, each."""
+
+Note = TypeVar("Note", Gap, Digit, SourceChange, Late)
+MAX_DECODERS = 8
+"""Kept for one track; a sender may announce new formats for ever."""
+
+
+class Track:
+    """One track: its decoders, its sinks, and the evidence of what became of it."""
+
+    def __init__(self, info: StreamInfo, sinks: Sequence[AudioSink]) -> None:
+        self.info = info
+        self.length = 0
+        """Samples so far, with audio or without."""
+        self.quality = TrackQuality(info.codec, info.sample_rate, info.channels)
+        self.gaps: list[Gap] = []
+        self.digits: list[Digit] = []
+        self.changes: list[SourceChange] = []
+        self.late: list[Late] = []
+        self.missing: dict[GapCause, int] = {}
+        self._has_failed = False
+        """Whether decoding has met an error, which is told once."""
+        self._retired_errors = 0
+        self._decoders: dict[AudioFormat, Decoder] = {}
+        self._backlog: deque[Run] = deque()
+        self._backlog_samples = 0
+        self._decoding: asyncio.Task[None] | None = None
+        self._runners = [SinkRunner(sink, info) for sink in sinks]
+        for runner in self._runners:
+            runner.start()
+
+    @property
+    def error(self) -> Exception | None:
+        """What broke a sink of this track, if anything did."""
+        return next((each.error for each in self._runners if each.error), None)
+
+    @property
+    def undecodable(self) -> int:
+        """Packets that no decoder could turn into sound."""
+        live = sum(decoder.errors for decoder in self._decoders.values())
+        return self._retired_errors + live
+
+    @property
+    def queued_blocks(self) -> int:
+        """Blocks of audio that wait for a sink."""
+        return sum(runner.queued_blocks for runner in self._runners)
+
+    @property
+    def warnings(self) -> Sequence[AudioWarning]:
+        """Everything that sounded wrong so far."""
+        return self.quality.warnings
+
+    def describe_quality(self, counts: PacketCounts) -> Quality | None:
+        """Return how good the track was; None without audio."""
+        bursts = sum(gap.cause is GapCause.LOST for gap in self.gaps)
+        return self.quality.summary(counts, self.missing, bursts)
+
+    def handle(self, event: TrackEvent) -> None:
+        """Take one event of the media session."""
+        match event:
+            case Run():
+                self._handle_run(event)
+            case Gap():
+                self._note_gap(event)
+            case Digit():
+                _append_bounded(self.digits, event)
+            case SourceChange():
+                _append_bounded(self.changes, event)
+                self.quality.source_changed()
+            case Late():
+                _append_bounded(self.late, event)
+
+    async def close(self, summary: StreamSummary) -> None:
+        """Finish decoding, then every sink."""
+        await self.settle()
+        await asyncio.gather(*(each.close(summary) for each in self._runners))
+
+    async def settle(self) -> None:
+        """Wait until everything that was taken has been decoded."""
+        while self._decoding is not None:
+            await self._decoding
+
+    async def abandon(self, error: Exception | None = None) -> None:
+        """Stop at once."""
+        if self._decoding is not None:
+            self._decoding.cancel()
+            await asyncio.gather(self._decoding, return_exceptions=True)
+        await asyncio.gather(*(each.abandon(error) for each in self._runners))
+
+    def _handle_run(self, run: Run) -> None:
+        self.length = max(self.length, run.start + run.length)
+        decoder = self._decoder(run.format)
+        if self._decoding is None and not decoder.is_heavy:
+            try:
+                self._deliver(run, decoder.decode(run))
+            except Exception:
+                self._leave_out(run)
+            return
+        if self._backlog_samples > MAX_BACKLOG_S * self.info.sample_rate:
+            self._note_gap(Gap(run.start, run.length, GapCause.DROPPED))
+            return
+        self._backlog.append(run)
+        self._backlog_samples += run.length
+        if self._decoding is None:
+            name = f"decode {self.info.recording_id}"
+            self._decoding = asyncio.create_task(self._decode_backlog(), name=name)
+
+    async def _decode_backlog(self) -> None:
+        try:
+            while self._backlog:
+                run = self._backlog.popleft()
+                self._backlog_samples -= run.length
+                try:
+                    decoder = self._decoder(run.format)
+                    samples = await asyncio.to_thread(decoder.decode, run)
+                    self._deliver(run, samples)
+                except Exception:
+                    self._leave_out(run)
+        finally:
+            self._decoding = None
+
+    def _leave_out(self, run: Run) -> None:
+        """Go on without a run whose decoding met an error, as it is being handled."""
+        self._note_gap(Gap(run.start, run.length, GapCause.DROPPED))
+        # Whatever state its decoder is in, the next run begins with a new one.
+        self._retire(run.format)
+        if not self._has_failed:
+            self._has_failed = True
+            log.exception("recording %s: decoding failed", self.info.recording_id)
+
+    def _retire(self, *formats: AudioFormat) -> None:
+        for each in formats:
+            if (decoder := self._decoders.pop(each, None)) is not None:
+                self._retired_errors += decoder.errors
+
+    def _decoder(self, audio_format: AudioFormat) -> Decoder:
+        if (decoder := self._decoders.get(audio_format)) is None:
+            if len(self._decoders) >= MAX_DECODERS:
+                self._retire(*self._decoders)
+            decoder = decoder_for(
+                audio_format, self.info.sample_rate, self.info.channels
+            )
+            self._decoders[audio_format] = decoder
+        return decoder
+
+    def _deliver(self, run: Run, samples: Samples) -> None:
+        if len(samples):
+            self.quality.receive(run.start, samples, self._wire_codec(run.format))
+        block = AudioBlock(run.start, samples)
+        kept = [runner.put(block) for runner in self._runners]
+        if not all(kept):
+            self._note_gap(Gap(run.start, run.length, GapCause.DROPPED))
+
+    def _wire_codec(self, audio_format: AudioFormat) -> Codec | None:
+        """Return whose bytes decoded samples still are, one for one."""
+        info = self.info
+        is_changed = (audio_format.sample_rate, audio_format.channels) != (
+            info.sample_rate,
+            info.channels,
+        )
+        return None if is_changed else audio_format.codec
+
+    def _note_gap(self, gap: Gap) -> None:
+        self.length = max(self.length, gap.start + gap.length)
+        self.missing[gap.cause] = self.missing.get(gap.cause, 0) + gap.length
+        last = self.gaps[-1] if self.gaps else None
+        if (
+            last is not None
+            and last.cause is gap.cause
+            and last.start + last.length == gap.start
+        ):
+            self.gaps[-1] = replace(last, length=last.length + gap.length)
+        else:
+            _append_bounded(self.gaps, gap)
+
+
+def _append_bounded(notes: list[Note], note: Note) -> None:
+    if len(notes) < MAX_NOTES:
+        notes.append(note)
