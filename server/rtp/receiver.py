@@ -277,6 +277,9 @@ class RtpReceiver(Placement):
         # A sender that restarts can by chance land near its old sequence numbers; its
         # timestamps then show it.
         ticks = timestamp_difference(packet.timestamp, self._next_timestamp)
+        if offset < 0 <= ticks:
+            # What is old by its number and new by its timestamp is not old.
+            return False
         return self._timeline.could_hold(ticks, offset, self._lag(now))
 
     def _hold(self, packet: RtpPacket, now: float) -> None:

@@ -132,7 +132,7 @@ def test_lengths_are_mixed_in_one_batch() -> None:
     for _ in range(3):
         receive(taps.demux, mixed(), taps.now)
     assert receive(taps.demux, mixed(), taps.now) == len(taps.sessions)
-    # Two lengths of one source in a batch: the order decides, so the session takes both.
+    # Two lengths of one source in a batch: their order counts, so the session has both.
     stranger = (bytes(5), SOURCES[0])
     taken = receive(taps.demux, [stranger, *mixed()], taps.now)
     assert taken == len(taps.sessions) - 1
