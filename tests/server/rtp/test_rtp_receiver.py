@@ -154,6 +154,17 @@ def test_a_packet_after_its_place_was_given_up_is_late_once_then_a_duplicate() -
     assert target.take(2.0) == [(0, Late(480, 160))]
 
 
+def test_an_event_that_came_late_is_counted_and_has_no_place() -> None:
+    target, sender = session(), Sender()
+    packets = sender.packets(3)
+    event = sender.signal(101, bytes([5, 10, 0, 160]))
+    now = feed(target, [*packets, *sender.packets(30)], 0.0)
+    target.take(now)
+    feed(target, [event], now)
+    assert target.counts(0).late == 1
+    assert target.take(now) == []
+
+
 def test_a_packet_from_before_the_first_is_late() -> None:
     target, sender = session(), Sender()
     packets = sender.packets(5)
