@@ -40,9 +40,10 @@ from server.settings import Settings
 from server.sinks.writers import WriterPool
 from server.streams import Clock
 from server.tapper import Tapper, asked_format
+from server.taps.limits import TapLimits
 from server.taps.rendezvous import Rendezvous, RendezvousOptions
 from server.taps.status import TapStatus
-from server.taps.tap import EndReason, Tap, TapLimits
+from server.taps.tap import EndReason, Tap
 from server.taps.tokens import TokenSigner
 from server.transports.http_app import make_http_app
 from server.transports.http_connections import ConnectionGuard

@@ -28,7 +28,9 @@ from server.audio import (
     SourceChange,
     StreamInfo,
     TrackEvent,
+    TrackNote,
 )
+from server.codecs.native import NativeAudio
 from server.codecs.registry import Decoder, decoder_for
 from server.log import TapLog
 from server.sinks.base import AudioSink, StreamSummary
@@ -57,6 +59,7 @@ class Track:
 
     def __init__(self, info: StreamInfo, sinks: Sequence[AudioSink]) -> None:
         self.info = info
+        self._native = NativeAudio.of(info)
         self.length = 0
         """Samples so far, with audio or without."""
         self.peak = 0
@@ -82,6 +85,11 @@ class Track:
         return next((each.error for each in self._runners if each.error), None)
 
     @property
+    def size_bytes(self) -> int:
+        """Audio in the recording so far, as bytes."""
+        return self.length * self.info.channels * (1 if self._native else 2)
+
+    @property
     def undecodable(self) -> int:
         """Packets that no decoder could turn into sound."""
         live = sum(decoder.errors for decoder in self._decoders.values())
@@ -101,18 +109,22 @@ class Track:
                 self._note_gap(event)
             case Digit():
                 _append_bounded(self.digits, event)
+                self._tell(event)
             case SourceChange():
                 _append_bounded(self.changes, event)
+                self._tell(event)
 
     async def close(self, summary: StreamSummary) -> None:
         """Finish decoding, then every sink."""
-        await self.settle()
+        await self._decode_all()
         await asyncio.gather(*(each.close(summary) for each in self._runners))
 
     async def settle(self) -> None:
-        """Wait until everything that was taken has been decoded."""
-        while self._decoding is not None:
-            await self._decoding
+        """Wait until all that was taken is decoded and kept, or known not to be."""
+        await self._decode_all()
+        for refused in await asyncio.gather(*(each.settle() for each in self._runners)):
+            for gap in refused:
+                self._count_gap(gap)
 
     async def abandon(self, error: Exception | None = None) -> None:
         """Stop at once."""
@@ -120,6 +132,10 @@ class Track:
             self._decoding.cancel()
             await asyncio.gather(self._decoding, return_exceptions=True)
         await asyncio.gather(*(each.abandon(error) for each in self._runners))
+
+    async def _decode_all(self) -> None:
+        while self._decoding is not None:
+            await self._decoding
 
     def _handle_run(self, run: Run) -> None:
         self.length = max(self.length, run.start + run.length)
@@ -180,18 +196,27 @@ class Track:
     def _deliver(self, run: Run, samples: Samples) -> None:
         if len(samples):
             self.peak = max(self.peak, int(samples.max()), -int(samples.min()))
-        block = AudioBlock(run.start, samples)
+        encoded = self._native.of_run(run, samples) if self._native else None
+        block = AudioBlock(run.start, samples, encoded)
         kept = [runner.put(block) for runner in self._runners]
         if not all(kept):
             self._note_gap(Gap(run.start, run.length, GapCause.DROPPED))
 
+    def _tell(self, event: TrackNote) -> None:
+        for runner in self._runners:
+            runner.note(event)
+
     def _note_gap(self, gap: Gap) -> None:
+        self._tell(gap)
+        self._count_gap(gap)
+
+    def _count_gap(self, gap: Gap) -> None:
         self.length = max(self.length, gap.start + gap.length)
         self.missing[gap.cause] = self.missing.get(gap.cause, 0) + gap.length
         last = self.gaps[-1] if self.gaps else None
         if (
             last is not None
-            and last.cause is gap.cause
+            and (last.cause, last.detail) == (gap.cause, gap.detail)
             and last.start + last.length == gap.start
         ):
             self.gaps[-1] = replace(last, length=last.length + gap.length)
@@ -221,6 +246,8 @@ class TapStream:
         clock: Clock,
         new_recording_id: Callable[[datetime], str],
         sinks: SinkFactory,
+        encoding: str = "pcm16",
+        announced_id: str = "",
     ) -> None:
         self.tap = tap
         self.tracks: list[Track] = []
@@ -233,6 +260,9 @@ class TapStream:
         self.clock = clock
         self._new_recording_id = new_recording_id
         self._sinks = sinks
+        self._encoding = encoding
+        self.announced_id = announced_id
+        """Under which the library knows of the tap until there is audio."""
 
     @property
     def queued_blocks(self) -> int:
@@ -247,6 +277,14 @@ class TapStream:
             while track >= len(self.tracks):
                 self.tracks.append(self._begin(len(self.tracks)))
             self.tracks[track].handle(event)
+        self._check_size(now)
+
+    def _check_size(self, now: float) -> None:
+        limit = self.tap.limits.recording_bytes
+        if not limit or self.tap.end_reason is not None:
+            return
+        if any(each.size_bytes >= limit for each in self.tracks):
+            self.tap.end(EndReason.LIMIT, now, f"{limit} bytes")
 
     async def close(self, now: float) -> None:
         """Pass on the rest and finish every sink."""
@@ -283,6 +321,9 @@ class TapStream:
             started_at=started_at.timestamp(),
             from_number=tap.from_number,
             to_number=tap.to_number,
+            origin=tap.origin.value,
+            encoding=self._encoding,
+            announced_id=self.announced_id,
         )
         self.log.info("recording %s begins", info.recording_id)
         return Track(info, self._sinks(info))
@@ -308,6 +349,7 @@ class TapStream:
             lost_packets=tap.session.counts(track.info.track).lost,
             undecodable_packets=self._undecodable(track),
             peak=track.peak,
+            drop_details=tuple(sorted({gap.detail for gap in track.gaps} - {""})),
         )
         reason = tap.end_reason or EndReason.ERROR
         return verdict_with_audio(evidence, reason, tap.origin, tap.end_detail)

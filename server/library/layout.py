@@ -3,6 +3,10 @@
 `<root>/YYYY/MM/DD/<id>.wav` with `<id>.json` beside it; what is being written is
 `<root>/.partial/<id>.wav`. An id is made here from the time and chance, never from
 the wire, so it is safe in a path and in a URL, and ids sort by time.
+
+Beside what is being written lies its journal; a tap of which no audio has come yet has
+a record there. What was written and cannot be used is kept there as well, under a name
+that nothing looks for.
 """
 
 from __future__ import annotations
@@ -15,6 +19,13 @@ from pathlib import Path
 PARTIAL_FOLDER = ".partial"
 AUDIO_SUFFIX = ".wav"
 DOCUMENT_SUFFIX = ".json"
+JOURNAL_SUFFIX = ".journal"
+ANNOUNCED_SUFFIX = ".tap"
+KEPT_SUFFIX = ".kept"
+COPY_SUFFIXES = (".flac", ".opus")
+_PARTIAL_SUFFIXES = frozenset(
+    {AUDIO_SUFFIX, DOCUMENT_SUFFIX, JOURNAL_SUFFIX, ANNOUNCED_SUFFIX, *COPY_SUFFIXES}
+)
 
 # Lower case only: some file systems take `a` and `A` for the same name.
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -64,6 +75,22 @@ class Layout:
             name = path.name.removesuffix(suffix)
             if is_recording_id(name) and path.parent == self._day_folder(name):
                 found.add(name)
+        return found
+
+    def journal(self, recording_id: str) -> Path:
+        """Return where the journal of a recording is while it is written."""
+        return self.partial(recording_id).with_suffix(JOURNAL_SUFFIX)
+
+    def announced(self, recording_id: str) -> Path:
+        """Return where a tap without audio is recorded."""
+        return self.partial(recording_id).with_suffix(ANNOUNCED_SUFFIX)
+
+    def unfinished(self) -> dict[str, set[str]]:
+        """Return which kinds of files, by suffix, there are of what is unfinished."""
+        found: dict[str, set[str]] = {}
+        for path in self.partial_folder.iterdir():
+            if path.suffix in _PARTIAL_SUFFIXES and is_recording_id(path.stem):
+                found.setdefault(path.stem, set()).add(path.suffix)
         return found
 
     def partial_ids(self) -> list[str]:

@@ -22,6 +22,7 @@ from server.library.files import give_name, make_synced_folder, sync, write_sync
 from server.library.index import RecordingIndex, RecordingPage, RecordingQuery
 from server.library.layout import (
     AUDIO_SUFFIX,
+    COPY_SUFFIXES,
     DOCUMENT_SUFFIX,
     Layout,
     is_recording_id,
@@ -97,6 +98,11 @@ class Library:
             pass
         return recording_id
 
+    @property
+    def layout(self) -> Layout:
+        """Return where everything is, for those who write and recover it."""
+        return self._layout
+
     def partial_path(self, recording_id: str) -> Path:
         """Return where the audio of this recording is to be written."""
         return self._layout.partial(recording_id)
@@ -128,12 +134,15 @@ class Library:
             raise RecordingExists(recording.id)
         # Everything that a full disk could refuse comes before the first name.
         write_synced(draft, data)
-        if has_audio:
+        audio = self._layout.audio(recording.id)
+        # After a crash it may have its name, and on some file systems that one only.
+        has_partial = has_audio and (partial.exists() or not audio.exists())
+        if has_partial:
             sync(partial)
         make_synced_folder(document.parent)
         try:
-            if has_audio:
-                give_name(partial, self._layout.audio(recording.id))
+            if has_partial:
+                give_name(partial, audio)
             give_name(draft, document)
         except FileExistsError:
             raise RecordingExists(recording.id) from None
@@ -141,6 +150,7 @@ class Library:
         if has_audio:
             # Without a place in the library, what was written stays where it is.
             partial.unlink(missing_ok=True)
+            self._layout.journal(recording.id).unlink(missing_ok=True)
         draft.unlink(missing_ok=True)
         kept = _parse(data)
         self._index.add(kept)
@@ -178,7 +188,10 @@ class Library:
         """
         if recording_id not in self._index:
             return False
-        self._layout.audio(recording_id).unlink(missing_ok=True)
+        audio = self._layout.audio(recording_id)
+        for suffix in COPY_SUFFIXES:
+            audio.with_suffix(suffix).unlink(missing_ok=True)
+        audio.unlink(missing_ok=True)
         self._layout.document(recording_id).unlink(missing_ok=True)
         self._index.discard(recording_id)
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from server.audio import (
     AudioBlock,
@@ -15,6 +15,7 @@ from server.audio import (
     PacketCounts,
     SourceChange,
     StreamInfo,
+    TrackNote,
 )
 
 
@@ -54,4 +55,20 @@ class AudioSink(Protocol):
 
     async def close(self, summary: StreamSummary) -> None:
         """Finish; nothing follows."""
+        ...
+
+
+@runtime_checkable
+class AccountingSink(AudioSink, Protocol):
+    """A sink that accounts for every sample: what it keeps is what there is."""
+
+    def note(self, event: TrackNote) -> None:
+        """Take what there is to tell beside the audio, in order with it."""
+        ...
+
+    async def settle(self) -> Sequence[Gap]:
+        """Wait until everything written is kept, and return what could not be.
+
+        What was returned once is not returned again.
+        """
         ...

@@ -27,11 +27,11 @@ from server.rtp.demux import NewSource, RtpDemux
 from server.rtp.ended import AFTER_END_TIME
 from server.rtp.payload_types import PayloadFormats
 from server.rtp.session import RtpSession
+from server.taps.limits import TapLimits
 from server.taps.refusal import TapRefusedError
 from server.taps.tap import (
     Tap,
     TapDirection,
-    TapLimits,
     TapOrigin,
     Transport,
 )

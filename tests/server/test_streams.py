@@ -31,12 +31,12 @@ from server.audio import (
 from server.sinks.base import AudioSink, StreamSummary
 from server.sinks.recorder import describe
 from server.streams import MAX_BACKLOG_S, MAX_DECODERS, Clock, TapStream
+from server.taps.limits import TapLimits
 from server.taps.tap import (
     EndReason,
     MediaSession,
     Tap,
     TapDirection,
-    TapLimits,
     TapOrigin,
     Transport,
 )

@@ -12,6 +12,7 @@ from server.rtp.demux import RtpDemux
 from server.rtp.packet import RtpPacket
 from server.rtp.session import RtpSession
 from server.taps import rendezvous as rendezvous_module
+from server.taps.limits import TapLimits
 from server.taps.refusal import TapRefusedError
 from server.taps.rendezvous import (
     TOKEN_LIFE,
@@ -23,7 +24,6 @@ from server.taps.tap import (
     EndReason,
     Tap,
     TapDirection,
-    TapLimits,
     TapOrigin,
     Transport,
 )

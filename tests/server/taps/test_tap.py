@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import pytest
 
 from server.audio import PCMU_8000, AudioFormat, PacketCounts, TrackEvent
+from server.taps.limits import TapLimits
 from server.taps.tap import (
     TRANSITIONS,
     EndReason,
     Tap,
     TapDirection,
     TapInput,
-    TapLimits,
     TapOrigin,
     TapState,
     Transport,
