@@ -147,7 +147,7 @@ class Track:
                 self._leave_out(run)
             return
         if self._backlog_samples > MAX_BACKLOG_S * self.info.sample_rate:
-            self._note_gap(Gap(run.start, run.length, GapCause.DROPPED))
+            self._drop(run, "decoding too far behind")
             return
         self._backlog.append(run)
         self._backlog_samples += run.length
@@ -171,7 +171,7 @@ class Track:
 
     def _leave_out(self, run: Run) -> None:
         """Go on without a run whose decoding met an error, as it is being handled."""
-        self._note_gap(Gap(run.start, run.length, GapCause.DROPPED))
+        self._drop(run, "decoding failed")
         # Whatever state its decoder is in, the next run begins with a new one.
         self._retire(run.format)
         if not self._has_failed:
@@ -200,11 +200,14 @@ class Track:
         block = AudioBlock(run.start, samples, encoded)
         kept = [runner.put(block) for runner in self._runners]
         if not all(kept):
-            self._note_gap(Gap(run.start, run.length, GapCause.DROPPED))
+            self._drop(run, "writing too far behind")
 
     def _tell(self, event: TrackNote) -> None:
         for runner in self._runners:
             runner.note(event)
+
+    def _drop(self, run: Run, why: str) -> None:
+        self._note_gap(Gap(run.start, run.length, GapCause.DROPPED, why))
 
     def _note_gap(self, gap: Gap) -> None:
         self._tell(gap)

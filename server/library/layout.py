@@ -49,6 +49,17 @@ def is_recording_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def started_at_of(recording_id: str) -> datetime:
+    """Return the time that an id was made from."""
+    text = _checked(recording_id)[:18]
+    try:
+        # The fraction is given in milliseconds, of which the parser wants six digits.
+        return datetime.strptime(f"{text}000+0000", "%Y%m%dT%H%M%S%f%z")
+    except ValueError:
+        # Digits in the right places need not be a day that there was.
+        return datetime.fromtimestamp(0, UTC)
+
+
 class Layout:
     """The paths of one library."""
 

@@ -156,6 +156,19 @@ class Library:
         self._index.add(kept)
         return kept
 
+    def read_draft(self, recording_id: str) -> Recording | None:
+        """Return the document that a crash kept from being published, if it is whole.
+
+        Raises:
+            OSError: It is there and cannot be read.
+        """
+        path = self._layout.partial(recording_id).with_suffix(DOCUMENT_SUFFIX)
+        try:
+            recording = _parse(path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        return recording if recording.id == recording_id else None
+
     def get(self, recording_id: str) -> Recording | None:
         """Return everything about a recording, or None if there is none."""
         if recording_id not in self._index:

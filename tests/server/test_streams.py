@@ -252,7 +252,7 @@ async def test_a_decoder_that_fails_costs_one_run_and_no_other(
         await stream.close(1.0)
     assert [block.start for block in sink.blocks] == [160, 320]
     assert sink.summary is not None
-    assert sink.summary.gaps == [Gap(0, 160, GapCause.DROPPED)]
+    assert sink.summary.gaps == [Gap(0, 160, GapCause.DROPPED, "decoding failed")]
     assert sink.summary.outcome is Outcome.PARTIAL
     assert caplog.text.count("RuntimeError: a mistake in a decoder") == 1
 
