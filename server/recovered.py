@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from server.audio import Codec, Gap, Outcome, PacketCounts, StreamInfo
-from server.library.journal import JournalFacts
+from server.audio import Codec, Outcome, PacketCounts, StreamInfo
+from server.library.journal import JournalFacts, facts_within
 from server.library.layout import started_at_of
 from server.library.recording import Recording, Verdict
 from server.library.wav_layout import Encoding, WavLayout
@@ -38,9 +37,9 @@ def document_of_interrupted(
 
     What the journal calls no gap arrived. Its packets were counted in memory only.
     """
-    gaps = gaps_within(facts.gaps, samples)
+    facts = facts_within(facts, samples)
     length_s = samples / info.sample_rate
-    missing_s = sum(gap.length for gap in gaps) / info.sample_rate
+    missing_s = sum(gap.length for gap in facts.gaps) / info.sample_rate
     reason = _WITH_AUDIO if samples else _WITHOUT_AUDIO
     if missing_s:
         reason += f" {missing_s:.2f} s of it are missing, as the gaps tell."
@@ -54,9 +53,9 @@ def document_of_interrupted(
         end_reason=INTERRUPTED,
         origin=info.origin,
         counts=PacketCounts(),
-        gaps=gaps,
-        digits=[each for each in facts.digits if each.start < samples],
-        changes=[each for each in facts.changes if each.start < samples],
+        gaps=facts.gaps,
+        digits=facts.digits,
+        changes=facts.changes,
     )
     return replace(describe(info, summary), has_audio=samples > 0)
 
@@ -94,24 +93,3 @@ def info_from_header(recording_id: str, layout: WavLayout) -> StreamInfo:
         started_at=started_at_of(recording_id).timestamp(),
         encoding="pcm16" if layout.encoding is Encoding.PCM16 else "native",
     )
-
-
-def gaps_within(gaps: Iterable[Gap], samples: int) -> list[Gap]:
-    """Return gaps in order, joined where they touch, none beyond the file."""
-    found: list[Gap] = []
-    end = 0
-    for gap in sorted(gaps, key=lambda each: each.start):
-        start, stop = max(gap.start, end), min(gap.start + gap.length, samples)
-        if start >= stop:
-            continue
-        last = found[-1] if found else None
-        if (
-            last is not None
-            and start == end
-            and (last.cause, last.detail) == (gap.cause, gap.detail)
-        ):
-            found[-1] = replace(last, length=stop - last.start)
-        else:
-            found.append(replace(gap, start=start, length=stop - start))
-        end = stop
-    return found

@@ -27,7 +27,7 @@ from pathlib import Path
 from server.audio import StreamInfo
 from server.library.announced import read_announced
 from server.library.files import sync
-from server.library.journal import JournalFacts, read_journal
+from server.library.journal import JournalFacts, facts_within, read_journal
 from server.library.layout import (
     ANNOUNCED_SUFFIX,
     AUDIO_SUFFIX,
@@ -192,14 +192,16 @@ class Recovery:
         if journal is not None and journal.info.recording_id == recording_id:
             info, facts = journal.info, journal.facts
         elif (layout := WavLayout.parse(head)) is not None:
-            info, facts, journal = info_from_header(recording_id, layout), None, None
+            info, facts = info_from_header(recording_id, layout), JournalFacts()
+            journal = None
         else:
             return None
+        samples = layout_of(info).samples_in(size)
         return Interrupted(
             recording_id=recording_id,
             info=info,
-            samples=layout_of(info).samples_in(size),
-            facts=facts or JournalFacts(),
+            samples=samples,
+            facts=facts_within(facts, samples),
             last_write_at=written_at,
             is_journaled=journal is not None,
         )

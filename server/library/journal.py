@@ -8,6 +8,9 @@ the audio and before the audio that follows them, so whatever a crash leaves is 
     {"what": "gap", "start": 8000, "length": 160, "cause": "lost", "detail": ""}
     {"what": "digit", "start": 9000, "digit": "5", "length": 800}
     {"what": "change", "start": 9600, "text": "SSRC 0x1234abcd"}
+    {"what": "resume", "position": 9600}
+
+The last is where another server went on: what was told of later positions is void.
 
 A later version may add keys and kinds of lines: those unknown here are passed over.
 """
@@ -17,7 +20,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -96,6 +99,10 @@ class Journal:
             self._lines += 1
             self._due.append(_note_line(event))
 
+    def resume(self, position: int) -> None:
+        """Note that recording goes on from here, with the next `flush`."""
+        self._due.append(_line("resume", position=position))
+
     def flush(self, *, durable: bool = False) -> None:
         """Write what has been noted.
 
@@ -147,8 +154,11 @@ def parse_journal(lines: Iterable[bytes]) -> JournalContent | None:
     for line in lines:
         try:
             found = Fields(json.loads(line))
-            if found.text("what") == "begin":
+            what = found.text("what")
+            if what == "begin":
                 info = _read_info(found.inner("info"))
+            elif what == "resume":
+                facts = facts_within(facts, found.whole("position"))
             else:
                 _take(found, facts)
         except (ValueError, RecursionError):
@@ -181,6 +191,36 @@ def _take(found: Fields, facts: JournalFacts) -> None:
         facts.digits.append(Digit(start, found.text("digit"), length))
     elif what == "change":
         facts.changes.append(SourceChange(found.whole("start"), found.text("text")))
+
+
+def gaps_within(gaps: Iterable[Gap], samples: int) -> list[Gap]:
+    """Return gaps in order, joined where they touch, none beyond so many samples."""
+    found: list[Gap] = []
+    end = 0
+    for gap in sorted(gaps, key=lambda each: each.start):
+        start, stop = max(gap.start, end), min(gap.start + gap.length, samples)
+        if start >= stop:
+            continue
+        last = found[-1] if found else None
+        if (
+            last is not None
+            and start == end
+            and (last.cause, last.detail) == (gap.cause, gap.detail)
+        ):
+            found[-1] = replace(last, length=stop - last.start)
+        else:
+            found.append(replace(gap, start=start, length=stop - start))
+        end = stop
+    return found
+
+
+def facts_within(facts: JournalFacts, samples: int) -> JournalFacts:
+    """Return what is told of the first so many samples."""
+    return JournalFacts(
+        gaps_within(facts.gaps, samples),
+        [each for each in facts.digits if each.start < samples],
+        [each for each in facts.changes if each.start < samples],
+    )
 
 
 def _note_line(event: TrackNote) -> bytes:

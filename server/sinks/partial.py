@@ -139,6 +139,8 @@ class PartialRecording:
             self._has_journal = True
         path = layout.partial(recording_id)
         wav = WavWriter(path, self._wav_layout, resume=self._resume)
+        if self._resume:
+            self._journal.resume(wav.position)
         if self._info.announced_id:
             layout.announced(self._info.announced_id).unlink(missing_ok=True)
         if self._durable:
