@@ -28,6 +28,7 @@ MAX_WAITING = 10_000
 """Recordings that wait for their copies; what comes on top goes without."""
 
 _BLOCK = 1 << 16
+"""Samples converted at a time."""
 _OPUS_RATES = frozenset({8000, 12_000, 16_000, 24_000, 48_000})
 _OPUS_RATE = 48_000
 
@@ -82,13 +83,21 @@ class CopyMaker:
         partial = self._library.partial_path(recording.id).with_suffix(f".{kind}")
         try:
             write_copy(audio, partial, kind, self._stopping.is_set)
-            if not self._stopping.is_set() and audio.exists():
+            if not self._stopping.is_set():
+                _check_length(audio, partial)
                 sync(partial)
                 give_name(partial, audio.with_suffix(f".{kind}"))
-        except (OSError, soundfile.LibsndfileError) as error:
+        except (OSError, soundfile.SoundFileError, AssertionError) as error:
+            # soundfile asserts that everything was written, which a full disk denies.
             log.warning("recording %s: no %s copy: %s", recording.id, kind, error)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def _check_length(audio: Path, copy: Path) -> None:
+    # libsndfile does not tell of what the disk refused at the very end.
+    if abs(soundfile.info(audio).duration - soundfile.info(copy).duration) > 0.1:
+        raise OSError(f"{copy.name} is not as long as {audio.name}")
 
 
 def write_copy(

@@ -12,9 +12,10 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from server.library.wav_layout import WavLayout
 from tests.bench.rtp_load import POOL, LoadPlan
 
-WAV_HEADER_BYTES = 44
+WAV_HEADER_BYTES = WavLayout(8000, 1).audio_at
 
 Samples = npt.NDArray[np.int16]
 
