@@ -96,7 +96,7 @@ class CopyMaker:
 
 def _check_length(audio: Path, copy: Path) -> None:
     # libsndfile does not tell of what the disk refused at the very end.
-    if abs(soundfile.info(audio).duration - soundfile.info(copy).duration) > 0.1:
+    if abs(soundfile.info(audio).duration - soundfile.info(copy).duration) > 0.03:
         raise OSError(f"{copy.name} is not as long as {audio.name}")
 
 

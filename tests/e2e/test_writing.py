@@ -41,17 +41,19 @@ async def test_native_recordings_hold_the_bytes_that_were_sent(
 
 
 async def test_a_native_recording_has_one_law_whatever_follows(tmp_path: Path) -> None:
-    media = MediaOptions(format_change=FormatChange(at=0.5, codec="PCMA"))
-    async with rig(
-        tmp_path, tap_uri="rtp://127.0.0.1:1", wav_encoding="native"
-    ) as here:
-        here.place(CallRequest(seconds=1.2, speak="tone:440@0.5", media=media))
+    media = MediaOptions(change=FormatChange(at=0.5, codec="PCMA"))
+    uri = "rtp://127.0.0.1:1"
+    async with rig(tmp_path, tap_uri=uri, wav_encoding="native") as here:
+        call = here.place(CallRequest(seconds=1.2, media=media))
         (recording,) = await here.recordings(1)
         assert recording.encoding == "native"
-        audio = here.audio(recording).astype(float)
-        # Read in the wrong law a tone is noise at full scale.
-        assert abs(audio).max() < 0.6 * 32768
-        assert recording.changes
+        audio, sent = here.audio(recording), sent_by(call)
+        before = reference([e for e in sent if e.start < 4000], "PCMU")
+        np.testing.assert_array_equal(audio[:4000], before)
+        after = reference([e for e in sent if e.start >= 4000], "PCMA")
+        error = abs(audio[4000:].astype(int) - after)
+        # Half a step of the coarsest segment, and of the finest where it is quiet.
+        assert (error <= np.maximum(abs(after.astype(int)) / 32, 8)).all()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,8 @@ async def test_a_native_recording_has_one_law_whatever_follows(tmp_path: Path) -
 async def test_a_tap_that_reaches_a_limit_is_stopped_and_its_file_is_whole(
     tmp_path: Path, limit: dict[str, str], detail: str
 ) -> None:
-    async with rig(tmp_path, tap_uri=WS, direction="speak", **limit) as here:
+    flags = {"tap_uri": WS, "direction": "speak", **limit}
+    async with rig(tmp_path, options=None, **flags) as here:
         call = here.simulator.place_call(CallRequest(seconds=None))
         (recording,) = await here.recordings(1)
         assert (recording.end_reason, recording.state) == ("limit", Outcome.PARTIAL)
@@ -73,7 +76,7 @@ async def test_a_tap_that_reaches_a_limit_is_stopped_and_its_file_is_whole(
         audio = here.audio(recording)
         sent = reference(sent_by(call), "PCMU")[: len(audio)]
         np.testing.assert_array_equal(audio[: len(sent)], sent)
-        await until(lambda: all(tap.is_over for tap in call.taps.values()))
+        await until(lambda: all(tap.is_finished for tap in call.taps.values()))
         stops = [e for e in here.simulator.journal if e.method == "calling.tap.stop"]
         assert stops
         assert not call.is_over
