@@ -14,7 +14,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from server.audio import AudioBlock, Gap, GapCause, StreamInfo, TrackNote
+from server.audio import (
+    AudioBlock,
+    Gap,
+    GapCause,
+    Samples,
+    StreamInfo,
+    TrackNote,
+)
 from server.library.files import sync
 from server.library.journal import Journal
 from server.library.layout import Layout
@@ -72,9 +79,10 @@ class PartialRecording:
 
     def write(self, block: AudioBlock) -> None:
         """Put a block at its place, as far as the disk takes it."""
-        audio = block.samples if block.encoded is None else block.encoded
-        if self._wav_layout.encoding is Encoding.PCM16:
-            audio = block.samples
+        audio: Samples | bytes = block.samples
+        if self._wav_layout.encoding is not Encoding.PCM16:
+            assert block.encoded is not None
+            audio = block.encoded
         start, end = block.start, block.start + len(block.samples)
         try:
             wav = self._opened()
@@ -96,11 +104,14 @@ class PartialRecording:
     def settle(self) -> None:
         """Have everything so far in the files, and on the disk if that is wanted."""
         self._end_span()
-        with contextlib.suppress(OSError):
-            self._flush_journal()
-            if self._durable and self._unsynced and self._wav is not None:
+        self._flush_journal()
+        if self._durable and self._unsynced and self._wav is not None:
+            try:
                 self._wav.sync()
                 self._unsynced = False
+            except OSError as error:
+                # Whether it is on the disk only a power cut would show.
+                self._on_refused(f"sync {words_for(error)}")
 
     def take_refused(self) -> list[Gap]:
         """Settle, and return what was refused since this was asked last, in order."""
@@ -138,7 +149,9 @@ class PartialRecording:
             self._journal.begin(self._info, durable=self._durable)
             self._has_journal = True
         path = layout.partial(recording_id)
-        wav = WavWriter(path, self._wav_layout, resume=self._resume)
+        # One that was killed before it had a file begins like any other.
+        resume = self._resume and path.exists()
+        wav = WavWriter(path, self._wav_layout, resume=resume)
         if self._resume:
             self._journal.resume(wav.position)
         if self._info.announced_id:

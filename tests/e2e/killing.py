@@ -76,6 +76,8 @@ class KilledServer:
         self.directory = directory
         self.simulator = simulator
         self.settings = settings
+        self.max_files = 0
+        """Descriptors that the server may have; 0 for as many as there are."""
         self.http_port = _free_port(socket.SOCK_STREAM)
         self.rtp_port = _free_port(socket.SOCK_DGRAM)
         self.log = ""
@@ -87,8 +89,12 @@ class KilledServer:
     async def start(self) -> None:
         """Start a server and wait until it serves."""
         self.log = ""
+        command = [sys.executable, "-m", "server", "serve"]
+        if self.max_files:
+            limited = f'ulimit -n {self.max_files}; exec "$@"'
+            command = ["sh", "-c", limited, "sh", *command]
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "server", "serve"),
+            *command,
             cwd=ROOT,
             stderr=PIPE,
             env={

@@ -1,4 +1,4 @@
-"""A real file system of 16 MiB that fills up during taps, and gets room again."""
+"""Disks that are full, or do not answer for a while, during taps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from relay_client.simulator import CallRequest
 from server.audio import GapCause, Outcome
 from server.library.recording import Recording
+from server.sinks.writers import WRITER_THREADS
 from tests.e2e.rig import Audio, Rig, reference, rig, sent_by, until
 
 SIZE = "16m"
@@ -137,3 +139,36 @@ async def test_taps_that_fill_the_disk_themselves_do_no_harm(tmp_path: Path) -> 
                 for call in calls
             ]
             assert any(dropped)
+
+
+async def test_writers_that_stall_for_5_s_cost_nothing(tmp_path: Path) -> None:
+    uri = "ws://127.0.0.1:1/tap"
+    async with rig(tmp_path, tap_uri=uri, direction="speak") as here:
+        calls = [here.simulator.place_call(CallRequest(seconds=None)) for _ in range(4)]
+        await here.receiving(4)
+        answers = threading.Event()
+        stalled = threading.Semaphore(0)
+
+        def stall() -> None:
+            stalled.release()
+            answers.wait(30)
+
+        for _ in range(WRITER_THREADS):
+            here.server.writers.channel().put(stall, 0)
+        for _ in range(WRITER_THREADS):
+            assert await asyncio.to_thread(stalled.acquire, timeout=10)
+        marks = [len(sent_by(call)) for call in calls]
+        await until(
+            lambda: all(
+                len(sent_by(call)) >= mark + 5 * 50
+                for call, mark in zip(calls, marks, strict=True)
+            )
+        )
+        answers.set()
+        await asyncio.gather(*(call.hang_up() for call in calls))
+        recordings = {each.call_id: each for each in await here.recordings(4)}
+        for call in calls:
+            recording = recordings[call.call_id]
+            assert recording.state is Outcome.COMPLETE, recording.verdict
+            sent = reference(sent_by(call), "PCMU")
+            np.testing.assert_array_equal(here.audio(recording), sent)
