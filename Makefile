@@ -4,6 +4,7 @@
 #   make serve [ARGS=...]       the server; ARGS as for `tapdeck serve`
 #   make test                   all tests but those below, and the coverage gate
 #   make test-interop           the tests with the official SignalWire SDK
+#   make bench [ARGS=--quick]   what it costs, beside other receivers, on this machine
 #   make lint                   ruff and mypy; changes nothing
 #   make format                 ruff, changing what it can
 
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 # What the shell that calls make has active must not leak in.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo serve test test-interop lint format
+.PHONY: help demo serve test test-interop bench lint format
 # Two installations into one environment would trip over each other.
 .NOTPARALLEL:
 
@@ -27,12 +28,17 @@ demo: $(VENV)/.installed-run
 serve: $(VENV)/.installed-run
 	$(BIN)/tapdeck serve $(ARGS)
 
+# Each pure module is covered by its own tests; those of the whole mostly wait, for audio.
 test: $(VENV)/.installed-test
-	$(BIN)/coverage run -m pytest -m "not interop" $(ARGS)
+	$(BIN)/coverage run -m pytest -m "not interop" --ignore tests/e2e $(ARGS)
 	$(BIN)/coverage report
+	$(BIN)/python -m pytest --numprocesses 3 tests/e2e $(ARGS)
 
 test-interop: $(VENV)/.installed-interop
 	$(BIN)/python -m pytest -m interop $(ARGS)
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python -m tests.bench $(ARGS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check

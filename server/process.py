@@ -50,10 +50,13 @@ class QuietCollector:
     """
 
     def __init__(self) -> None:
-        self._collected_at = 0.0
+        self._collected_at: float | None = None
 
     def observe(self, taps: int, now: float) -> bool:
         """Collect if few taps are live and it was not done lately; tell whether."""
+        if self._collected_at is None:
+            # `prepare` has just done it.
+            self._collected_at = now
         if taps > QUIET_TAPS or now < self._collected_at + COLLECT_INTERVAL_S:
             return False
         self._collected_at = now

@@ -124,8 +124,8 @@ def _refuse(
 def _refuse_on_purpose(call: SimCall | None, verb: str, faults: FaultOptions) -> None:
     if verb not in faults.error_on:
         return
-    if call is not None and faults.error_times is not None:
-        if call.refusals >= faults.error_times:
+    if call is not None:
+        if faults.error_times is not None and call.refusals >= faults.error_times:
             return
         call.refusals += 1
     raise CommandError(faults.error_code, f"Refused on purpose: {verb}")

@@ -22,10 +22,15 @@ class Datagram:
 
     at: float
     data: bytes
-    """Empty if it was lost."""
+    """Empty if it was lost, or if this is only a moment in silence."""
     is_rtcp: bool = False
     span: AudioSpan | None = None
     """The audio in it, if there is any and this is not a duplicate."""
+
+
+def nothing(at: float) -> Datagram:
+    """Return a moment at which nothing is sent."""
+    return Datagram(at=at, data=b"")
 
 
 def impair(
@@ -37,7 +42,7 @@ def impair(
     at = 0.0
     for datagram in sent:
         at = datagram.at
-        if datagram.is_rtcp:
+        if datagram.is_rtcp or not datagram.data:
             yield datagram
             continue
         is_lost, is_reordered, is_duplicated = (

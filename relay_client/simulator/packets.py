@@ -41,6 +41,18 @@ class AudioPacket:
         return self.start / self.format.sample_rate
 
     @property
+    def is_moment(self) -> bool:
+        """Whether a second of silence ends here.
+
+        A plan has something at such moments, so that a sender waits for the clock all
+        through a long silence instead of looking for its end at once.
+        """
+        rate = self.format.sample_rate
+        return (
+            self.is_silent and self.start // rate < (self.start + self.samples) // rate
+        )
+
+    @property
     def end_s(self) -> float:
         """Seconds from the tap's first sample to the end of the packet."""
         return (self.start + self.samples) / self.format.sample_rate

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from relay_client.simulator.digits import DigitEvents
 from relay_client.simulator.feed import AudioFeed, Direction
 from relay_client.simulator.formats import MediaFormat
-from relay_client.simulator.network import Datagram
+from relay_client.simulator.network import Datagram, nothing
 from relay_client.simulator.options import MediaOptions
 from relay_client.simulator.pacing import Pace
 from relay_client.simulator.packets import AudioPacket, cut_packets
@@ -134,6 +134,8 @@ class RtpTrack:
             )
         elif self._options.comfort_noise and packet.is_silence_start:
             yield self._datagram(at, COMFORT_NOISE_TYPE, packet.start, _COMFORT_NOISE)
+        elif packet.is_moment:
+            yield nothing(at)
 
     def _datagram(
         self,

@@ -13,7 +13,7 @@ from relay_client.simulator.options import MediaOptions
 from relay_client.simulator.pacing import Pace
 from relay_client.simulator.packets import AudioPacket, cut_packets
 from relay_client.simulator.sent import AudioSpan
-from relay_client.simulator.ws_plan import Message
+from relay_client.simulator.ws_plan import Message, nothing
 
 _TRACK_NAMES: dict[Direction, str] = {"speak": "inbound", "listen": "outbound"}
 """Inbound is what the platform receives from the call: what the party says."""
@@ -75,6 +75,9 @@ class StreamPlan:
         for at, number, packet, chunk in heapq.merge(
             *tracks, key=lambda found: found[0]
         ):
+            if packet.is_silent:
+                yield nothing(at)
+                continue
             self._number += 1
             yield self._message(at, number, packet, chunk)
 
@@ -90,8 +93,8 @@ class StreamPlan:
         chunk = 0
         for packet in cut_packets(self._feed, direction, self._format, self._options):
             at = pace.due(packet.end_s)
-            if not packet.is_silent:
-                chunk += 1
+            chunk += not packet.is_silent
+            if packet.is_moment or not packet.is_silent:
                 yield at, number, packet, chunk
 
     def _message(

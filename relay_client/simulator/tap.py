@@ -64,6 +64,11 @@ class SimTap:
         return self._log.entries
 
     @property
+    def sent_seconds(self) -> float:
+        """How much audio was due so far, from the tap's first sample."""
+        return self._log.end_s
+
+    @property
     def is_finished(self) -> bool:
         """Whether nothing more will be sent."""
         return self.state == "finished"
@@ -154,7 +159,7 @@ class SimTap:
             "sample_rate": self.format.sample_rate,
             "packets": self._log.spans,
             "delivered": self._log.delivered,
-            "seconds": round(self._log.end_s, 6),
+            "seconds": round(self.sent_seconds, 6),
         }
 
     async def _run(self) -> None:

@@ -31,6 +31,11 @@ class Message:
     """The audio in it, if there is any."""
 
 
+def nothing(at: float) -> Message:
+    """Return a moment at which nothing is sent."""
+    return Message(at=at, data=b"")
+
+
 class WsPlan:
     """All messages of one tap with bare or packed audio."""
 
@@ -92,6 +97,8 @@ class WsPlan:
                 yield Message(
                     at=at, data=packet.payload, span=_span(packet, packet.payload)
                 )
+            elif packet.is_moment:
+                yield nothing(at)
 
     def _ogg_messages(self) -> Iterator[Message]:
         writer = OggOpusWriter(random.Random(self._seed).getrandbits(32))
@@ -99,6 +106,8 @@ class WsPlan:
             yield Message(at=self._options.start_delay, data=page)
         for at, packet in self._packets():
             if packet.is_silent:
+                if packet.is_moment:
+                    yield nothing(at)
                 continue
             pieces = self._pieces(writer.page(packet.payload, packet.samples))
             for piece in pieces[:-1]:
@@ -128,6 +137,8 @@ class WsPlan:
             yield from self._announced(at, packet, current)
             current = packet.format
             if packet.is_silent:
+                if packet.is_moment:
+                    yield nothing(at)
                 continue
             keep = self._options.chunk == "odd" and current.bytes_per_sample == 2
             data, span = odd.shift(packet, keep=keep)

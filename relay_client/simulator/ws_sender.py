@@ -187,6 +187,8 @@ class WsSender:
             await old.close()
 
     async def _send(self, message: Message) -> None:
+        if not message.data:
+            return
         is_sent = False
         try:
             if self._connection is not None:

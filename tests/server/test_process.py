@@ -40,11 +40,14 @@ def test_cycles_are_looked_for_when_it_is_quiet_and_not_all_the_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(process, "gc", _NoCollector())
+    interval = process.COLLECT_INTERVAL_S
     collector = process.QuietCollector()
-    assert not collector.observe(process.QUIET_TAPS + 1, 100.0)
-    assert collector.observe(process.QUIET_TAPS, 101.0)
-    assert not collector.observe(0, 102.0)
-    assert collector.observe(0, 101.0 + process.COLLECT_INTERVAL_S)
+    # It was done when the process was prepared.
+    assert not collector.observe(0, 100.0)
+    assert not collector.observe(process.QUIET_TAPS + 1, 101.0 + interval)
+    assert collector.observe(process.QUIET_TAPS, 102.0 + interval)
+    assert not collector.observe(0, 103.0 + interval)
+    assert collector.observe(0, 102.0 + 2 * interval)
 
 
 class _NoCollector:

@@ -58,6 +58,13 @@ def test_a_plain_plan_has_consecutive_packets_of_the_sources() -> None:
     assert b"".join(p.payload for p in found) == encode_ulaw(heard("both", 0, 800))
 
 
+def test_a_long_silence_is_waited_for_and_not_skipped() -> None:
+    found = datagrams(MediaOptions(dtx=((0, 3600),)), count=5)
+
+    assert [datagram.at for datagram in found] == pytest.approx([1, 2, 3, 4, 5])
+    assert not any(datagram.data or datagram.span for datagram in found)
+
+
 def test_packets_are_due_when_they_are_complete() -> None:
     found = datagrams(MediaOptions(seconds=0.1, start_delay=1.0))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from typing import Any
 
@@ -192,3 +193,17 @@ def test_only_delivered_bytes_are_mu_law_of_the_sources() -> None:
     messages = list(plan(MediaOptions(seconds=0.1)).messages())
 
     assert audio(messages) == encode_ulaw(FEED.read("both", 8000, 0, 800))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        MediaOptions(dtx=((0, 3600),)),
+        MediaOptions(dtx=((0, 3600),), codec="OPUS"),
+    ],
+)
+def test_a_long_silence_is_waited_for_and_not_skipped(options: MediaOptions) -> None:
+    messages = list(itertools.islice(plan(options).messages(), 5))
+
+    assert [message.at for message in messages] == pytest.approx([1, 2, 3, 4, 5])
+    assert not any(message.data or message.span for message in messages)

@@ -85,4 +85,6 @@ def test_a_full_queue_says_so_and_takes_gaps_without_growing() -> None:
         queue.add_gap(1, cause)
     events = queue.take()
     assert len(events) == size
-    assert sum(e.length for e in events if isinstance(e, Gap | Run)) == size + 3
+    assert sum(e.length for e in events if isinstance(e, Gap | Run)) == (
+        size + len(GapCause)
+    )
