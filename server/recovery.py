@@ -113,6 +113,10 @@ class Recovery:
         """Leave a recording to whoever goes on with it."""
         self._due.pop(interrupted.recording_id, None)
 
+    def put_back(self, interrupted: Interrupted) -> None:
+        """Have a recording finished by the next `run`: nobody went on with it."""
+        self._due[interrupted.recording_id] = set()
+
     async def run(self) -> None:
         """Finish everything, asking a disk that refuses again; safe to cancel."""
         pause = FIRST_PAUSE_S

@@ -348,6 +348,16 @@ async def test_what_can_be_gone_on_with_is_listed_and_may_be_taken(
     ]
 
 
+async def test_what_nobody_goes_on_with_is_finished_later(library: Library) -> None:
+    recording_id = killed(library)
+    again, recovery, (interrupted,) = restarted(library)
+    recovery.take(interrupted)
+    await recovery.run()
+    recovery.put_back(interrupted)
+    await recovery.run()
+    assert found(again, recording_id).samples == 800
+
+
 async def test_a_disk_that_refuses_is_asked_again(
     library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
