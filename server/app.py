@@ -26,23 +26,29 @@ from relay_client import (
     RelayClient,
 )
 from server.addresses import TAP_URI_FORM, ListenAddress
+from server.copies import CopyMaker
 from server.deck import Deck
 from server.destinations import Destinations
 from server.errors import ConfigError, StartupError
 from server.headroom import Headroom, Load
+from server.library.recording import Recording
 from server.library.store import Library
 from server.log import CounterLog, setup_logging
 from server.metrics import Metrics
-from server.process import QuietCollector, prepare
+from server.options import rendezvous_options
+from server.process import QuietCollector, open_files, prepare
+from server.recovery import Recovery
 from server.rtp.demux import RtpDemux
 from server.service import Service
 from server.settings import Settings
-from server.sinks.writers import WriterPool
+from server.sinks.recorder import RecorderOptions
+from server.sinks.writers import SYNCING_THREADS, WRITER_THREADS, WriterPool
 from server.streams import Clock
-from server.tapper import Tapper, asked_format
-from server.taps.rendezvous import Rendezvous, RendezvousOptions
+from server.tapper import Tapper
+from server.taps.limits import TapLimits
+from server.taps.rendezvous import Rendezvous
 from server.taps.status import TapStatus
-from server.taps.tap import EndReason, Tap, TapLimits
+from server.taps.tap import EndReason, Tap
 from server.taps.tokens import TokenSigner
 from server.transports.http_app import make_http_app
 from server.transports.http_connections import ConnectionGuard
@@ -54,6 +60,10 @@ from server.upkeep_task import OPEN_PATIENCE_S, look_after
 log = logging.getLogger(__name__)
 
 HEADROOM_INTERVAL_S = 0.5
+
+MAX_FINISHING = 1000
+"""Taps that are over and wait for room on the disk, some ten kilobytes of memory each;
+`max_taps` of them if that is more."""
 
 RELAY_TIMEOUT_S = 10.0
 """For the first connection, before the server goes on without it."""
@@ -72,7 +82,10 @@ class TapServer:
         self.library = Library(settings.recordings_dir)
         self.demux = RtpDemux(accept_unknown=settings.accept == "any")
         self.rendezvous = _rendezvous(settings, self.demux)
-        self.writers = WriterPool()
+        is_durable = settings.durability == "power"
+        self.writers = WriterPool(SYNCING_THREADS if is_durable else WRITER_THREADS)
+        self.copies = CopyMaker(self.library, settings.copies)
+        self.recovery = Recovery(self.library, self._on_recovered)
         self.deck = Deck(
             rendezvous=self.rendezvous,
             demux=self.demux,
@@ -82,6 +95,8 @@ class TapServer:
             now=time.monotonic,
             after_end=self._after_end,
             on_ended=self._on_ended,
+            recorder=RecorderOptions(durable=is_durable, on_published=self.copies.add),
+            encoding=settings.wav_encoding,
         )
         self.metrics = self._metrics()
         ports = settings.rtp_listen
@@ -104,6 +119,10 @@ class TapServer:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.writers.close)
             await asyncio.to_thread(self._open_library)
+            recovery = asyncio.create_task(self.recovery.run(), name="recovery")
+            stack.push_async_callback(_cancel, recovery)
+            copies = asyncio.create_task(self.copies.run(), name="copies")
+            stack.push_async_callback(_cancel, copies)
             self.rtp.open()
             stack.callback(self.rtp.close)
             ticker = asyncio.create_task(self.deck.run(), name="deck")
@@ -130,14 +149,20 @@ class TapServer:
     async def _watch_headroom(self) -> None:
         """Measure for ever how much more this server could take."""
         headroom, counters, collector = Headroom(), CounterLog(), QuietCollector()
+        # As many may hang up at once as there are taps.
+        most_finishing = max(MAX_FINISHING, self.settings.max_taps)
         while True:
             await asyncio.sleep(HEADROOM_INTERVAL_S)
             now = time.monotonic()
+            files_open, files_limit = open_files()
             load = Load(
                 buffer_fill=self.rtp.observe_kernel(),
                 dropped=self.rtp.drops["socket_full"],
                 loop_lag_s=self.metrics.lag_s,
                 writer_lag_s=self.writers.lag(now),
+                files_open=files_open,
+                files_limit=files_limit,
+                unfinished=self.deck.finishing / most_finishing,
             )
             counters.observe("rtp", self.rtp.drops)
             counters.log(log, now)
@@ -152,6 +177,7 @@ class TapServer:
         metrics.watch_drops(lambda: self.rtp.drops)
         metrics.watch_drops(lambda: self.demux.drops)
         metrics.watch_drops(lambda: self.rendezvous.refused)
+        metrics.watch_drops(lambda: self.writers.refused)
         metrics.watch_write_queue(lambda: self.deck.queued_blocks + self.writers.queued)
         return metrics
 
@@ -182,12 +208,17 @@ class TapServer:
 
     def _open_library(self) -> None:
         self.library.open(patience_s=OPEN_PATIENCE_S)
-        for leftover in self.library.leftovers():
-            log.warning(
-                "%s was being written when a server ended (%d bytes)",
-                leftover.path,
-                leftover.size_bytes,
-            )
+        try:
+            self.recovery.scan()
+        except OSError as error:
+            raise StartupError(
+                f"What is under {self.library.layout.partial_folder} cannot be read: "
+                f"{error.strerror}."
+            ) from error
+
+    def _on_recovered(self, recording: Recording) -> None:
+        self.metrics.recovered(recording.duration_s)
+        self.copies.add(recording)
 
     async def _open_http(self, stack: AsyncExitStack) -> None:
         token = self.settings.api_token
@@ -336,25 +367,13 @@ def _rendezvous(settings: Settings, demux: RtpDemux) -> Rendezvous:
     return Rendezvous(
         signer=TokenSigner(_secret(settings)),
         demux=demux,
-        limits=TapLimits(idle=settings.idle_timeout_s),
-        options=_options(settings),
-        new_id=lambda: str(uuid.uuid4()),
-    )
-
-
-def _options(settings: Settings) -> RendezvousOptions:
-    ports = settings.rtp_listen
-    order = settings.l16_byte_order
-    return RendezvousOptions(
-        accept_any=settings.accept == "any",
-        static_tokens=frozenset(
-            token.get_secret_value() for token in settings.static_tokens
+        limits=TapLimits(
+            idle=settings.idle_timeout_s,
+            duration=settings.max_duration_s,
+            recording_bytes=settings.max_recording_bytes,
         ),
-        ports=() if ports.is_single else tuple(ports.ports),
-        max_taps=settings.max_taps,
-        expected=asked_format(settings),
-        l16_byte_order=None if order == "auto" else order,
-        reorder_window=settings.reorder_window_ms / 1000,
+        options=rendezvous_options(settings),
+        new_id=lambda: str(uuid.uuid4()),
     )
 
 

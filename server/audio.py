@@ -120,6 +120,8 @@ class Gap:
     start: int
     length: int
     cause: GapCause
+    detail: str = ""
+    """More about the cause in a few plain words, such as `disk full`."""
 
 
 @dataclass(slots=True)
@@ -195,7 +197,10 @@ def warning_names(warnings: Sequence[AudioWarning]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(warning.name.value for warning in warnings))
 
 
-TrackEvent = Run | Gap | Digit | SourceChange | Late
+TrackNote = Gap | Digit | SourceChange | Late
+"""What a media session says about one track beside its audio."""
+
+TrackEvent = Run | TrackNote
 """What a media session says about one track, in order of `start`."""
 
 
@@ -206,6 +211,8 @@ class AudioBlock:
     start: int
     samples: Samples
     """Shape (samples, channels)."""
+    encoded: bytes | None = None
+    """The same as bytes of the track's own codec, where a recorder keeps those."""
 
 
 class Outcome(enum.StrEnum):
@@ -242,6 +249,12 @@ class StreamInfo:
     """Wall clock of position 0, seconds since 1970-01-01 UTC."""
     from_number: str = ""
     to_number: str = ""
+    origin: str = ""
+    """Who asked for the tap."""
+    encoding: str = "pcm16"
+    """How it is to be recorded: `pcm16`, or `native` as the codec sends it."""
+    announced_id: str = ""
+    """Under which the library was told of the tap before there was audio."""
 
 
 @dataclass(slots=True)

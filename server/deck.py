@@ -1,8 +1,9 @@
 """The deck: every live tap with its stream, moved along by one ticker.
 
-Once a second the ticker passes on what a tap has heard, and twice a second it looks for
-silence and deadlines, and lets ends happen. Whatever a tap comes to, it leaves
-one document in the library for each of its tracks, and one if it never had a track.
+Twice a second the ticker passes on what a tap has heard (once where there are very
+many), looks for silence and deadlines, and lets ends happen. Whatever a tap comes to,
+it leaves one document in the library for each of its tracks, and one if it never had a
+track. Until then the library knows of it by a record, which a crash leaves behind.
 """
 
 from __future__ import annotations
@@ -11,16 +12,25 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from server.audio import StreamInfo
-from server.documents import describe_tap, empty_document, failed_document
+from server.documents import (
+    announced_tap,
+    describe_tap,
+    empty_document,
+    failed_document,
+)
+from server.library.announced import AnnouncedTap
 from server.library.store import Library
 from server.log import CounterLog
 from server.rtp.demux import RtpDemux
 from server.sinks.base import AudioSink
-from server.sinks.recorder import Recorder
+from server.sinks.disk import until_kept
+from server.sinks.recorder import Recorder, RecorderOptions
 from server.sinks.writers import WriterPool
 from server.streams import Clock, TapStream
 from server.taps.rendezvous import Rendezvous
@@ -31,17 +41,19 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.05
 SLOTS = 20
-"""Each tick passes on the audio of one tap in this many, so that the work is spread
-evenly, and each tap is written once a second."""
+"""Each tick passes on the audio of one tap in this many, or of two if there are few
+enough, so that the work is spread evenly."""
+
+LIGHT_TAPS = 1000
+"""Up to so many are written twice a second: what is not written yet when the process is
+killed is lost, and must be less than a second. More would notice that it costs twice
+the system calls, some 20 us for each."""
 
 LOOKS = 2
 """How many times in SLOTS ticks a tap is looked at, to see whether it is over."""
 
 MAX_RECENT = 200
 """Ended taps that the API goes on showing."""
-
-FINISH_TIMEOUT_S = 30.0
-"""For the sinks of a tap to finish."""
 
 
 class Deck:
@@ -58,6 +70,8 @@ class Deck:
         now: Callable[[], float],
         after_end: Callable[[Tap], Coroutine[Any, Any, None]],
         on_ended: Callable[[TapStatus], None],
+        recorder: RecorderOptions | None = None,
+        encoding: str = "pcm16",
     ) -> None:
         self._rendezvous = rendezvous
         self._demux = demux
@@ -67,6 +81,9 @@ class Deck:
         self._now = now
         self._after_end = after_end
         self._on_ended = on_ended
+        self._recorder = recorder or RecorderOptions()
+        self._encoding = encoding
+        self._records = writers.channel()
         self._counters = CounterLog()
         self._streams: dict[str, TapStream] = {}
         self._slots: list[list[TapStream]] = [[] for _ in range(SLOTS)]
@@ -79,6 +96,11 @@ class Deck:
     def live(self) -> int:
         """How many taps are live or being finished."""
         return len(self._streams) + len(self._finishing)
+
+    @property
+    def finishing(self) -> int:
+        """How many taps are over and not finished yet."""
+        return len(self._finishing)
 
     @property
     def queued_blocks(self) -> int:
@@ -104,15 +126,18 @@ class Deck:
         self._rendezvous.welcome_sources(now)
         while (tap := self._rendezvous.next_begun()) is not None:
             self._begin(tap)
-        for stream in self._slots[self._tick]:
-            self._pump(stream, now)
+        is_light = len(self._streams) <= LIGHT_TAPS
         for look in range(LOOKS):
             slot = self._slots[(self._tick + look * SLOTS // LOOKS) % SLOTS]
+            if look == 0 or is_light:
+                for stream in slot:
+                    self._pump(stream, now)
             for tap in self._rendezvous.take_due(now, [each.tap for each in slot]):
                 self._finish(tap)
         self._counters.observe("rtp", self._demux.drops)
         self._counters.observe("rtp notices", self._demux.notices)
         self._counters.observe("refused", self._rendezvous.refused)
+        self._counters.observe("writers", self._writers.refused)
         self._counters.log(log, now)
 
     def statuses(self, limit: int | None = None) -> list[TapStatus]:
@@ -146,18 +171,35 @@ class Deck:
         await asyncio.gather(*(each.abandon() for each in self._streams.values()))
 
     def _begin(self, tap: Tap) -> None:
+        clock = self._clock()
+        announced_id = self._library.new_id(clock.at(tap.created_at))
         stream = TapStream(
             tap,
-            clock=self._clock(),
+            clock=clock,
             new_recording_id=self._library.new_id,
             sinks=self._sinks,
+            encoding=self._encoding,
+            announced_id=announced_id,
         )
+        record = announced_tap(tap, announced_id, clock)
+        self._records.put(partial(self._keep_record, record), 0)
         stream.log.info("waiting for audio over %s", tap.transport.value)
         self._streams[tap.control_id] = stream
         min(self._slots, key=len).append(stream)
 
     def _sinks(self, _info: StreamInfo) -> list[AudioSink]:
-        return [Recorder(self._library, self._writers)]
+        return [Recorder(self._library, self._writers, self._recorder)]
+
+    def _keep_record(self, record: AnnouncedTap) -> None:
+        try:
+            record.write(self._library.layout.announced(record.id))
+        except OSError:
+            # Only a crash would miss it, and the disk has bigger troubles.
+            self._records.count_refused("no record of a tap")
+
+    def _drop_record(self, announced_id: str) -> None:
+        with suppress(OSError):
+            self._library.layout.announced(announced_id).unlink(missing_ok=True)
 
     def _pump(self, stream: TapStream, now: float) -> None:
         try:
@@ -196,8 +238,8 @@ class Deck:
 
     async def _close_stream(self, stream: TapStream) -> None:
         try:
-            async with asyncio.timeout(FINISH_TIMEOUT_S):
-                await stream.close(self._now())
+            # For as long as the disk takes, which may be full: nobody waits for it.
+            await stream.close(self._now())
         except Exception as error:
             stream.log.exception("this tap could not be finished")
             await stream.abandon(error)
@@ -211,13 +253,9 @@ class Deck:
             if track.error is not None
         ]
         if not stream.tracks:
-            new_id = self._library.new_id(clock.at(tap.created_at))
-            documents.append(empty_document(tap, new_id, clock))
+            documents.append(empty_document(tap, stream.announced_id, clock))
         for document in documents:
             stream.log.warning("%s: %s", document.state.value, document.verdict.reason)
-            try:
-                await asyncio.to_thread(
-                    self._library.publish, document, has_audio=False
-                )
-            except OSError as error:
-                stream.log.error("its document could not be kept: %s", error)
+            publish = partial(self._library.publish, document, has_audio=False)
+            await until_kept(publish, f"document {document.id}")
+        self._records.put(partial(self._drop_record, stream.announced_id), 0)

@@ -1,6 +1,7 @@
 """What is told of a tap: its status while it lives, its document when it left no audio.
 
-A tap with audio leaves one document for each track, written by its recorder.
+A tap with audio leaves one document for each track, written by its recorder; what a
+server that was killed left unfinished gets its document from `server.recovery`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from server.audio import Outcome, PacketCounts, warning_names
+from server.library.announced import AnnouncedTap
 from server.library.recording import Recording, Verdict
 from server.sinks.base import StreamSummary
 from server.sinks.recorder import describe
@@ -48,6 +50,22 @@ def describe_tap(tap: Tap, tracks: Sequence[Track], clock: Clock) -> TapStatus:
         recording_ids=tuple(track.info.recording_id for track in tracks),
         reason=_reason(tap, facts.unsupported),
         custom_parameters=facts.custom_parameters,
+    )
+
+
+def announced_tap(tap: Tap, record_id: str, clock: Clock) -> AnnouncedTap:
+    """Return what the library is told of a tap before there is audio."""
+    return AnnouncedTap(
+        id=record_id,
+        control_id=tap.control_id,
+        call_id=media_facts(tap).call_id,
+        node_id=tap.node_id,
+        direction=tap.direction.value,
+        transport=tap.transport.value,
+        origin=tap.origin.value,
+        created_at=clock.at(tap.created_at),
+        from_number=tap.from_number,
+        to_number=tap.to_number,
     )
 
 

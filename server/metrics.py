@@ -120,6 +120,11 @@ class Metrics:
         self._taps.labels(status.state).inc()
         self._sources.keep(status)
 
+    def recovered(self, seconds: float) -> None:
+        """Count a recording that an earlier server did not live to finish."""
+        self._taps.labels("interrupted").inc()
+        self._recorded.inc(seconds)
+
     def recorded(self, seconds: float) -> None:
         """Count audio that was kept."""
         self._recorded.inc(seconds)

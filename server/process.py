@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import resource
 
 log = logging.getLogger(__name__)
 
 FILES_PER_TAP = 2
-"""A file being written, and a connection."""
+"""A file being written, and a connection. Journals are opened by writer threads, for
+the moment of a write."""
 SPARE_FILES = 100
 
 _NEVER = 1_000_000_000
 _GC_THRESHOLDS = (50_000, 20, _NEVER)
 """Young objects are looked through for cycles as usual. All objects are not: at 4000
 taps that stops everything for 0.2 s, which no small socket buffer outlasts."""
+
+_DESCRIPTORS = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
 
 QUIET_TAPS = 50
 COLLECT_INTERVAL_S = 60.0
@@ -71,3 +75,17 @@ def raise_file_limit() -> int:
             log.info("the limit of open files stays at %d: %s", soft, error)
             return soft
     return hard
+
+
+def open_files() -> tuple[int, int]:
+    """Return how many descriptors this process has, and how many it may have."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return 0, 0
+    try:
+        # Linux tells the number as the size of this directory, since 6.2.
+        count = os.stat(_DESCRIPTORS).st_size or len(os.listdir(_DESCRIPTORS))
+    except OSError:
+        # Most likely there was no descriptor left to look with.
+        return limit, limit
+    return count, limit

@@ -95,6 +95,7 @@ _direction = _parsed(lambda text: text.strip().lower().replace("hear", "listen")
 _Phone = Annotated[str, _matching(_PHONE, PHONE_FORM)]
 _TagAge = Annotated[str, _matching(_TAG_AGE, TAG_AGE_FORM)]
 _Secret = Annotated[SecretStr, AfterValidator(_check_length)]
+_Copy = Annotated[Literal["flac", "opus"], _folded]
 _Token = Annotated[SecretStr, AfterValidator(_check_token)]
 
 
@@ -214,6 +215,24 @@ class Settings(BaseSettings):
     recordings_dir: Path = _setting(
         Path("recordings"), "where recordings are kept", "the path of a directory"
     )
+    durability: Annotated[Literal["process", "power"], _folded] = _setting(
+        "process",
+        "what recordings under way survive, but for a second: `process`: the end of "
+        "this process, kill -9 included; `power`: a power cut as well, at the cost of "
+        "waiting for the disk each second",
+        "process or power",
+    )
+    wav_encoding: Annotated[Literal["pcm16", "native"], _folded] = _setting(
+        "pcm16",
+        "`pcm16`: 16-bit samples; `native`: G.711 is kept to the byte as it came, at "
+        "half the size",
+        "pcm16 or native",
+    )
+    copies: Annotated[tuple[_Copy, ...], _parsed(_split_list)] = _setting(
+        (),
+        "further copies of each finished recording: `flac`, `opus`",
+        "a list of flac and opus",
+    )
     l16_byte_order: Annotated[Literal["auto", "little", "big"], _folded] = _setting(
         "auto", "byte order of L16 over WebSocket", "auto, little or big"
     )
@@ -240,6 +259,27 @@ class Settings(BaseSettings):
     )
     max_taps: int = _setting(
         4000, "taps at one time", "a number from 1 to 100000", ge=1, le=100_000
+    )
+    max_taps_per_source: int = _setting(
+        0,
+        "taps at one time of one call, or from one network that nobody announced "
+        "(0: no limit)",
+        "a number from 0 to 100000",
+        ge=0,
+        le=100_000,
+    )
+    max_duration_s: float = _setting(
+        0.0,
+        "time after which a tap is ended, whatever its call does (0: no limit)",
+        "a number of seconds from 0 to 2592000",
+        ge=0,
+        le=2_592_000,
+    )
+    max_recording_bytes: int = _setting(
+        0,
+        "audio in one recording after which its tap is ended (0: no limit)",
+        "a number of bytes from 0 up",
+        ge=0,
     )
     shutdown_timeout_s: float = _setting(
         10.0,

@@ -46,6 +46,8 @@ class TapStream:
         clock: Clock,
         new_recording_id: Callable[[datetime], str],
         sinks: SinkFactory,
+        encoding: str = "pcm16",
+        announced_id: str = "",
     ) -> None:
         self.tap = tap
         self.tracks: list[Track] = []
@@ -58,6 +60,9 @@ class TapStream:
         self.clock = clock
         self._new_recording_id = new_recording_id
         self._sinks = sinks
+        self._encoding = encoding
+        self.announced_id = announced_id
+        """Under which the library knows of the tap until there is audio."""
 
     @property
     def queued_blocks(self) -> int:
@@ -73,6 +78,14 @@ class TapStream:
             if arrived_at is not None:
                 track.quality.observe(arrived_at, track.length)
             self._tell_warnings(track)
+        self._check_size(now)
+
+    def _check_size(self, now: float) -> None:
+        limit = self.tap.limits.recording_bytes
+        if not limit or self.tap.end_reason is not None:
+            return
+        if any(each.size_bytes >= limit for each in self.tracks):
+            self.tap.end(EndReason.LIMIT, now, f"{limit} bytes")
 
     async def close(self, now: float) -> None:
         """Pass on the rest and finish every sink."""
@@ -110,6 +123,9 @@ class TapStream:
             started_at=started_at.timestamp(),
             from_number=tap.from_number,
             to_number=tap.to_number,
+            origin=tap.origin.value,
+            encoding=self._encoding,
+            announced_id=self.announced_id,
         )
         self.log.info("recording %s begins", info.recording_id)
         begun = Track(info, self._sinks(info))
@@ -154,6 +170,7 @@ class TapStream:
             lost_packets=tap.session.counts(track.info.track).lost,
             undecodable_packets=self._undecodable(track),
             peak=track.quality.peak,
+            drop_details=tuple(sorted({gap.detail for gap in track.gaps} - {""})),
         )
         reason = tap.end_reason or EndReason.ERROR
         return verdict_with_audio(evidence, reason, tap.origin, tap.end_detail)
@@ -178,6 +195,7 @@ class TapStream:
             gaps=sorted(track.gaps, key=lambda gap: gap.start),
             digits=track.digits,
             changes=track.changes,
+            late=track.late,
             custom_parameters=media_facts(tap).custom_parameters,
         )
 

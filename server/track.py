@@ -31,7 +31,9 @@ from server.audio import (
     SourceChange,
     StreamInfo,
     TrackEvent,
+    TrackNote,
 )
+from server.codecs.native import NativeAudio
 from server.codecs.registry import Decoder, decoder_for
 from server.library.evidence import Quality
 from server.quality.track_quality import TrackQuality
@@ -56,6 +58,7 @@ class Track:
 
     def __init__(self, info: StreamInfo, sinks: Sequence[AudioSink]) -> None:
         self.info = info
+        self._native = NativeAudio.of(info)
         self.length = 0
         """Samples so far, with audio or without."""
         self.quality = TrackQuality(info.codec, info.sample_rate, info.channels)
@@ -79,6 +82,11 @@ class Track:
     def error(self) -> Exception | None:
         """What broke a sink of this track, if anything did."""
         return next((each.error for each in self._runners if each.error), None)
+
+    @property
+    def size_bytes(self) -> int:
+        """Audio in the recording so far, as bytes."""
+        return self.length * self.info.channels * (1 if self._native else 2)
 
     @property
     def undecodable(self) -> int:
@@ -110,21 +118,26 @@ class Track:
                 self._note_gap(event)
             case Digit():
                 _append_bounded(self.digits, event)
+                self._tell(event)
             case SourceChange():
                 _append_bounded(self.changes, event)
+                self._tell(event)
                 self.quality.source_changed()
             case Late():
                 _append_bounded(self.late, event)
+                self._tell(event)
 
     async def close(self, summary: StreamSummary) -> None:
         """Finish decoding, then every sink."""
-        await self.settle()
+        await self._decode_all()
         await asyncio.gather(*(each.close(summary) for each in self._runners))
 
     async def settle(self) -> None:
-        """Wait until everything that was taken has been decoded."""
-        while self._decoding is not None:
-            await self._decoding
+        """Wait until all that was taken is decoded and kept, or known not to be."""
+        await self._decode_all()
+        for refused in await asyncio.gather(*(each.settle() for each in self._runners)):
+            for gap in refused:
+                self._count_gap(gap)
 
     async def abandon(self, error: Exception | None = None) -> None:
         """Stop at once."""
@@ -132,6 +145,10 @@ class Track:
             self._decoding.cancel()
             await asyncio.gather(self._decoding, return_exceptions=True)
         await asyncio.gather(*(each.abandon(error) for each in self._runners))
+
+    async def _decode_all(self) -> None:
+        while self._decoding is not None:
+            await self._decoding
 
     def _handle_run(self, run: Run) -> None:
         self.length = max(self.length, run.start + run.length)
@@ -143,7 +160,7 @@ class Track:
                 self._leave_out(run)
             return
         if self._backlog_samples > MAX_BACKLOG_S * self.info.sample_rate:
-            self._note_gap(Gap(run.start, run.length, GapCause.DROPPED))
+            self._drop(run, "decoding too far behind")
             return
         self._backlog.append(run)
         self._backlog_samples += run.length
@@ -167,7 +184,7 @@ class Track:
 
     def _leave_out(self, run: Run) -> None:
         """Go on without a run whose decoding met an error, as it is being handled."""
-        self._note_gap(Gap(run.start, run.length, GapCause.DROPPED))
+        self._drop(run, "decoding failed")
         # Whatever state its decoder is in, the next run begins with a new one.
         self._retire(run.format)
         if not self._has_failed:
@@ -192,10 +209,11 @@ class Track:
     def _deliver(self, run: Run, samples: Samples) -> None:
         if len(samples):
             self.quality.receive(run.start, samples, self._wire_codec(run.format))
-        block = AudioBlock(run.start, samples)
+        encoded = self._native.of_run(run, samples) if self._native else None
+        block = AudioBlock(run.start, samples, encoded)
         kept = [runner.put(block) for runner in self._runners]
         if not all(kept):
-            self._note_gap(Gap(run.start, run.length, GapCause.DROPPED))
+            self._drop(run, "writing too far behind")
 
     def _wire_codec(self, audio_format: AudioFormat) -> Codec | None:
         """Return whose bytes decoded samples still are, one for one."""
@@ -206,13 +224,24 @@ class Track:
         )
         return None if is_changed else audio_format.codec
 
+    def _tell(self, event: TrackNote) -> None:
+        for runner in self._runners:
+            runner.note(event)
+
+    def _drop(self, run: Run, why: str) -> None:
+        self._note_gap(Gap(run.start, run.length, GapCause.DROPPED, why))
+
     def _note_gap(self, gap: Gap) -> None:
+        self._tell(gap)
+        self._count_gap(gap)
+
+    def _count_gap(self, gap: Gap) -> None:
         self.length = max(self.length, gap.start + gap.length)
         self.missing[gap.cause] = self.missing.get(gap.cause, 0) + gap.length
         last = self.gaps[-1] if self.gaps else None
         if (
             last is not None
-            and last.cause is gap.cause
+            and (last.cause, last.detail) == (gap.cause, gap.detail)
             and last.start + last.length == gap.start
         ):
             self.gaps[-1] = replace(last, length=last.length + gap.length)

@@ -6,6 +6,8 @@ does: 14-bit µ-law values by 4, 13-bit A-law values by 8.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 
@@ -54,6 +56,35 @@ def decode_mulaw(data: bytes) -> Samples:
 def decode_alaw(data: bytes) -> Samples:
     """Return one sample for each byte of A-law (PCMA)."""
     return _decode(data, _ALAW, _ALAW_PAIRS)
+
+
+def encode_mulaw(samples: Samples) -> bytes:
+    """Return one byte of µ-law for each sample, the nearest there is."""
+    return _encode(samples, _MULAW)
+
+
+def encode_alaw(samples: Samples) -> bytes:
+    """Return one byte of A-law for each sample, the nearest there is."""
+    return _encode(samples, _ALAW)
+
+
+@functools.cache
+def _codes(table: bytes) -> npt.NDArray[np.uint8]:
+    """Return the code whose value is nearest to each of the 65,536 samples."""
+    values = np.frombuffer(table, np.int16).astype(np.int32)
+    # Of the two zeros of µ-law the positive one, 0xFF, comes last and is taken.
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    samples = np.arange(1 << 16, dtype=np.uint16).view(np.int16).astype(np.int32)
+    above = np.searchsorted(ordered, samples, side="right").clip(1, 255)
+    is_below = samples - ordered[above - 1] <= ordered[above] - samples
+    nearest: npt.NDArray[np.uint8] = order[above - is_below].astype(np.uint8)
+    return nearest
+
+
+def _encode(samples: Samples, table: Samples) -> bytes:
+    codes = _codes(table.tobytes())
+    return codes.take(np.ascontiguousarray(samples).view(np.uint16)).tobytes()
 
 
 def _decode(data: bytes, table: Samples, pairs: npt.NDArray[np.uint32]) -> Samples:

@@ -3,6 +3,10 @@
 `<root>/YYYY/MM/DD/<id>.wav` with `<id>.json` beside it; what is being written is
 `<root>/.partial/<id>.wav`. An id is made here from the time and chance, never from
 the wire, so it is safe in a path and in a URL, and ids sort by time.
+
+Beside what is being written lies its journal; a tap of which no audio has come yet has
+a record there. What was written and cannot be used is kept there as well, under a name
+that nothing looks for.
 """
 
 from __future__ import annotations
@@ -19,6 +23,12 @@ DOCUMENT_SUFFIX = ".json"
 DRAFT_SUFFIX = ".json.new"
 COPY_SUFFIXES = (".flac", ".opus")
 """Of what may be made of the audio later, beside it."""
+JOURNAL_SUFFIX = ".journal"
+ANNOUNCED_SUFFIX = ".tap"
+KEPT_SUFFIX = ".kept"
+_PARTIAL_SUFFIXES = frozenset(
+    {AUDIO_SUFFIX, DOCUMENT_SUFFIX, JOURNAL_SUFFIX, ANNOUNCED_SUFFIX, *COPY_SUFFIXES}
+)
 
 # Lower case only: some file systems take `a` and `A` for the same name.
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -40,6 +50,17 @@ def make_id(started_at: datetime) -> str:
 def is_recording_id(text: str) -> bool:
     """Tell whether this is an id of ours; only such a text may enter a path."""
     return _ID.fullmatch(text) is not None
+
+
+def started_at_of(recording_id: str) -> datetime:
+    """Return the time that an id was made from."""
+    text = _checked(recording_id)[:18]
+    try:
+        # The fraction is given in milliseconds, of which the parser wants six digits.
+        return datetime.strptime(f"{text}000+0000", "%Y%m%dT%H%M%S%f%z")
+    except ValueError:
+        # Digits in the right places need not be a day that there was.
+        return datetime.fromtimestamp(0, UTC)
 
 
 class Layout:
@@ -109,6 +130,22 @@ class Layout:
     def drafts(self) -> list[Path]:
         """Return the documents that were being written again when a server ended."""
         return sorted(self.partial_folder.glob(f"*{DRAFT_SUFFIX}"))
+
+    def journal(self, recording_id: str) -> Path:
+        """Return where the journal of a recording is while it is written."""
+        return self.partial(recording_id).with_suffix(JOURNAL_SUFFIX)
+
+    def announced(self, recording_id: str) -> Path:
+        """Return where a tap without audio is recorded."""
+        return self.partial(recording_id).with_suffix(ANNOUNCED_SUFFIX)
+
+    def unfinished(self) -> dict[str, set[str]]:
+        """Return which kinds of files, by suffix, there are of what is unfinished."""
+        found: dict[str, set[str]] = {}
+        for path in self.partial_folder.iterdir():
+            if path.suffix in _PARTIAL_SUFFIXES and is_recording_id(path.stem):
+                found.setdefault(path.stem, set()).add(path.suffix)
+        return found
 
     def partial_ids(self) -> list[str]:
         """Return the ids of what is being written, or was when a server ended."""

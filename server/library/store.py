@@ -107,6 +107,11 @@ class Library:
             pass
         return recording_id
 
+    @property
+    def layout(self) -> Layout:
+        """Return where everything is, for those who write and recover it."""
+        return self._layout
+
     def partial_path(self, recording_id: str) -> Path:
         """Return where the audio of this recording is to be written."""
         return self._layout.partial(recording_id)
@@ -135,22 +140,26 @@ class Library:
         document = self._layout.document(recording.id)
         if document.exists():
             raise RecordingExists(recording.id)
+        audio = self._layout.audio(recording.id)
+        # After a crash it may have its name, and on some file systems that one only.
+        has_partial = has_audio and (partial.exists() or not audio.exists())
+        source = partial if has_partial else audio
         data = dump_document(
             replace(
                 recording,
                 has_audio=has_audio,
-                sha256=sha256_of(partial) if has_audio else "",
-                size_bytes=partial.stat().st_size if has_audio else 0,
+                sha256=sha256_of(source) if has_audio else "",
+                size_bytes=source.stat().st_size if has_audio else 0,
             )
         )
         # Everything that a full disk could refuse comes before the first name.
         write_synced(draft, data)
-        if has_audio:
+        if has_partial:
             sync(partial)
         make_synced_folder(document.parent)
         try:
-            if has_audio:
-                give_name(partial, self._layout.audio(recording.id))
+            if has_partial:
+                give_name(partial, audio)
             give_name(draft, document)
         except FileExistsError:
             raise RecordingExists(recording.id) from None
@@ -160,8 +169,22 @@ class Library:
         # Last: while these are there, nobody takes the recording for half a one.
         if has_audio:
             partial.unlink(missing_ok=True)
+            self._layout.journal(recording.id).unlink(missing_ok=True)
         draft.unlink(missing_ok=True)
         return kept
+
+    def read_draft(self, recording_id: str) -> Recording | None:
+        """Return the document that a crash kept from being published, if it is whole.
+
+        Raises:
+            OSError: It is there and cannot be read.
+        """
+        path = self._layout.partial(recording_id).with_suffix(DOCUMENT_SUFFIX)
+        try:
+            recording = parse_document(path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
+        return recording if recording.id == recording_id else None
 
     def get(self, recording_id: str) -> Recording | None:
         """Return everything about a recording, or None if there is none.

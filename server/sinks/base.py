@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from server.audio import (
     AudioBlock,
     AudioWarning,
     Digit,
     Gap,
+    Late,
     Outcome,
     PacketCounts,
     SourceChange,
     StreamInfo,
+    TrackNote,
 )
 from server.library.evidence import Quality
 
@@ -39,6 +41,7 @@ class StreamSummary:
     gaps: Sequence[Gap] = field(default=())
     digits: Sequence[Digit] = field(default=())
     changes: Sequence[SourceChange] = field(default=())
+    late: Sequence[Late] = field(default=())
     quality: Quality | None = None
     """None without audio."""
     warnings: Sequence[AudioWarning] = field(default=())
@@ -60,4 +63,20 @@ class AudioSink(Protocol):
 
     async def close(self, summary: StreamSummary) -> None:
         """Finish; nothing follows."""
+        ...
+
+
+@runtime_checkable
+class AccountingSink(AudioSink, Protocol):
+    """A sink that accounts for every sample: what it keeps is what there is."""
+
+    def note(self, event: TrackNote) -> None:
+        """Take what there is to tell beside the audio, in order with it."""
+        ...
+
+    async def settle(self) -> Sequence[Gap]:
+        """Wait until everything written is kept, and return what could not be.
+
+        What was returned once is not returned again.
+        """
         ...

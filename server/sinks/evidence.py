@@ -49,7 +49,9 @@ class Accounts:
         self._rate = sample_rate
         self._length = length
         self._entries = [
-            self._entry(start, end - start, _kind(gap))
+            self._entry(
+                start, end - start, _kind(gap), "" if gap is None else gap.detail
+            )
             for start, end, gap in cover(length, gaps)
         ]
 

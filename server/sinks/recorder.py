@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from server.audio import AudioBlock, Gap, StreamInfo, warning_names
+from server.audio import AudioBlock, Gap, StreamInfo, TrackNote, warning_names
 from server.library.recording import (
     Packets,
     Recording,
@@ -17,8 +18,11 @@ from server.library.recording import (
     Verdict,
 )
 from server.library.store import Library
+from server.library.wav_layout import Encoding
 from server.sinks.base import StreamSummary
-from server.sinks.wav import WavWriter
+from server.sinks.disk import until_kept
+from server.sinks.evidence import Accounts
+from server.sinks.partial import PartialRecording, layout_of
 from server.sinks.writers import WriterPool
 
 MAX_GAPS = 10_000
@@ -27,67 +31,129 @@ MAX_GAPS = 10_000
 
 MAX_PENDING_S = 5.0
 """Seconds of audio on their way to the disk before the recorder makes its queue wait,
-which is bounded in turn."""
+which is bounded in turn: with the 30 s of that, 35 s for each tap (560 kB at 8 kHz
+mono)."""
+
+
+SETTLE_S = 1.0
+"""After something was written or noted: until the journal has it, and with
+`durability=power` the disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecorderOptions:
+    """How recordings are written."""
+
+    durable: bool = False
+    """Whether each second of audio is to survive a power cut."""
+    resume: bool = False
+    """Go on with the partial files of a server that ended."""
+    on_published: Callable[[Recording], None] | None = None
+    """Called on the event loop with what has just become part of the library."""
 
 
 class Recorder:
     """Writes a WAV under `.partial` and publishes it when the track is over."""
 
-    def __init__(self, library: Library, writers: WriterPool) -> None:
+    def __init__(
+        self,
+        library: Library,
+        writers: WriterPool,
+        options: RecorderOptions | None = None,
+    ) -> None:
         self._library = library
         self._channel = writers.channel()
+        self._options = options or RecorderOptions()
         self._info: StreamInfo | None = None
-        self._writer: WavWriter | None = None
+        self._partial: PartialRecording | None = None
+        self._settling: asyncio.TimerHandle | None = None
         self._max_pending = 0
 
     async def open(self, info: StreamInfo) -> None:
-        """Create the partial file."""
+        """Create the partial files; a disk that refuses is asked again later."""
         self._info = info
         self._max_pending = int(MAX_PENDING_S * info.sample_rate)
+        options = self._options
+        self._partial = PartialRecording(
+            self._library.layout,
+            info,
+            resume=options.resume,
+            durable=options.durable,
+            on_refused=self._channel.count_refused,
+        )
         try:
-            self._writer = await self._channel.call(partial(self._create, info))
+            await self._channel.call(self._partial.open)
         except BaseException:
             self._channel.release()
             raise
 
     async def write(self, block: AudioBlock) -> None:
-        """Have a block appended at its position; waits only for a disk far behind."""
-        assert self._writer is not None
+        """Have a block written at its position; waits only for a disk far behind."""
+        assert self._partial is not None
         channel = self._channel
         if channel.error is not None:
             raise channel.error
-        samples = block.samples
-        channel.put(partial(self._writer.write, block.start, samples), len(samples))
+        channel.put(partial(self._partial.write, block), len(block.samples))
+        if self._options.durable:
+            self._settle_later()
         if channel.pending > self._max_pending:
             await channel.settle()
 
+    def note(self, event: TrackNote) -> None:
+        """Have the journal tell of something beside the audio."""
+        assert self._partial is not None
+        self._channel.put(partial(self._partial.note, event), 0)
+        self._settle_later()
+
+    async def settle(self) -> Sequence[Gap]:
+        """Wait until the disk has had everything; return what it refused anew."""
+        assert self._partial is not None
+        await self._channel.settle()
+        return await self._channel.call(self._partial.take_refused)
+
     async def close(self, summary: StreamSummary) -> None:
-        """Complete the file to the length of the track and publish it."""
-        assert self._writer is not None
+        """Complete the file to the length of the track and publish it.
+
+        A full disk is asked again and again. Cancelling leaves what is needed to
+        recover the recording at the next start.
+        """
+        assert self._partial is not None
         assert self._info is not None
         recording = describe(self._info, summary)
+        complete = partial(self._partial.complete, recording.samples)
+        if self._settling is not None:
+            self._settling.cancel()
         try:
             await self._channel.settle()
-            await self._channel.call(partial(_complete, self._writer, recording))
+            await self._channel.call(self._partial.settle)
+            try:
+                await self._channel.call(complete)
+            except OSError:
+                await until_kept(complete, f"recording {recording.id}")
         finally:
             self._channel.release()
         # Waiting for the disk to have it all is no business of the writer threads.
-        await asyncio.to_thread(self._library.publish, recording)
+        publish = partial(self._library.publish, recording)
+        published = await until_kept(publish, f"recording {recording.id}")
+        if self._options.on_published is not None:
+            self._options.on_published(published)
 
-    def _create(self, info: StreamInfo) -> WavWriter:
-        path = self._library.partial_path(info.recording_id)
-        return WavWriter(path, sample_rate=info.sample_rate, channels=info.channels)
+    def _settle_later(self) -> None:
+        if self._settling is None:
+            loop = asyncio.get_running_loop()
+            self._settling = loop.call_later(SETTLE_S, self._settle_now)
 
-
-def _complete(writer: WavWriter, recording: Recording) -> None:
-    with writer:
-        writer.pad_to(recording.samples)
+    def _settle_now(self) -> None:
+        assert self._partial is not None
+        self._settling = None
+        self._channel.put(self._partial.settle, 0)
 
 
 def describe(info: StreamInfo, summary: StreamSummary) -> Recording:
     """Return the document of a finished recording."""
     rate = info.sample_rate
     gaps, omitted = _timed_gaps(summary.gaps, rate)
+    evidence, evidence_omitted = _accounts(summary, rate).entries()
     return Recording(
         id=info.recording_id,
         call_id=info.call_id,
@@ -122,10 +188,28 @@ def describe(info: StreamInfo, summary: StreamSummary) -> Recording:
             TimedChange(_seconds(each.start, rate), each.what)
             for each in summary.changes
         ),
+        evidence=evidence,
+        evidence_omitted=evidence_omitted,
         quality=summary.quality,
         warnings=warning_names(summary.warnings),
         custom_parameters=summary.custom_parameters,
+        encoding=_encoding(info),
     )
+
+
+def _encoding(info: StreamInfo) -> str:
+    # What no WAV can hold as it is becomes samples, whatever was asked for.
+    is_pcm = layout_of(info).encoding is Encoding.PCM16
+    return "pcm16" if is_pcm else "native"
+
+
+def _accounts(summary: StreamSummary, rate: int) -> Accounts:
+    accounts = Accounts(rate, summary.length, summary.gaps)
+    accounts.add_late(summary.late)
+    accounts.add_digits(summary.digits)
+    accounts.add_changes(summary.changes)
+    accounts.add_warnings(summary.warnings)
+    return accounts
 
 
 def _timed_gaps(gaps: Sequence[Gap], rate: int) -> tuple[tuple[TimedGap, ...], int]:

@@ -9,14 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 
-from server.audio import AudioBlock, StreamInfo
-from server.sinks.base import AudioSink, StreamSummary
+from server.audio import AudioBlock, Gap, StreamInfo, TrackNote
+from server.sinks.base import AccountingSink, AudioSink, StreamSummary
 
 log = logging.getLogger(__name__)
 
 MAX_QUEUED_S = 30.0
 """Seconds of decoded audio that wait for a sink; at 8 kHz mono 480 kB."""
+
+MAX_QUEUED_NOTES = 10_000
+"""Beyond these the journal goes without; the document has them all the same."""
+
+_Settling = asyncio.Future[Sequence[Gap]]
 
 
 class SinkRunner:
@@ -26,10 +32,12 @@ class SinkRunner:
         self, sink: AudioSink, info: StreamInfo, *, max_queued_s: float = MAX_QUEUED_S
     ) -> None:
         self._sink = sink
+        self._accounting = sink if isinstance(sink, AccountingSink) else None
         self._info = info
         self._max_queued = int(max_queued_s * info.sample_rate)
-        self._queue: deque[AudioBlock] = deque()
+        self._queue: deque[AudioBlock | TrackNote | _Settling] = deque()
         self._queued = 0
+        self._queued_notes = 0
         self._wake = asyncio.Event()
         self._summary: StreamSummary | None = None
         self._task: asyncio.Task[None] | None = None
@@ -61,6 +69,27 @@ class SinkRunner:
         self._wake.set()
         return True
 
+    def note(self, event: TrackNote) -> None:
+        """Queue what there is to tell beside the audio."""
+        if self._accounting is None or self.error is not None:
+            return
+        if self._queued_notes < MAX_QUEUED_NOTES:
+            self._queue.append(event)
+            self._queued_notes += 1
+            self._wake.set()
+
+    async def settle(self) -> Sequence[Gap]:
+        """Wait until the sink has what is queued; return what it could not keep.
+
+        Of a sink that is broken, or does not account for what it takes, nothing.
+        """
+        if self._accounting is None or self.error is not None:
+            return ()
+        settling: _Settling = asyncio.get_running_loop().create_future()
+        self._queue.append(settling)
+        self._wake.set()
+        return await settling
+
     async def close(self, summary: StreamSummary) -> None:
         """Let the sink take what is queued, then finish it.
 
@@ -87,17 +116,43 @@ class SinkRunner:
         except Exception as error:
             # One broken sink ends neither the tap nor the other sinks.
             self.error = error
-            self._queue.clear()
-            self._queued = 0
             log.exception("sink of recording %s broke", self._info.recording_id)
+        finally:
+            self._clear()
+
+    def _clear(self) -> None:
+        """Drop what is queued; whoever waits for it learns of nothing refused."""
+        for item in self._queue:
+            if isinstance(item, asyncio.Future) and not item.done():
+                item.set_result(())
+        self._queue.clear()
+        self._queued = self._queued_notes = 0
 
     async def _write_until_closed(self) -> None:
         while True:
             while self._queue:
-                block = self._queue.popleft()
-                await self._sink.write(block)
-                self._queued -= len(block.samples)
+                await self._pass_on(self._queue.popleft())
             if self._summary is not None:
                 return
             self._wake.clear()
             await self._wake.wait()
+
+    async def _pass_on(self, item: AudioBlock | TrackNote | _Settling) -> None:
+        if isinstance(item, AudioBlock):
+            await self._sink.write(item)
+            self._queued -= len(item.samples)
+            return
+        assert self._accounting is not None
+        if isinstance(item, asyncio.Future):
+            await self._settle(item, self._accounting)
+            return
+        self._queued_notes -= 1
+        self._accounting.note(item)
+
+    async def _settle(self, waiter: _Settling, sink: AccountingSink) -> None:
+        refused: Sequence[Gap] = ()
+        try:
+            refused = await sink.settle()
+        finally:
+            if not waiter.done():
+                waiter.set_result(refused)

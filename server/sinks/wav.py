@@ -1,44 +1,52 @@
 """A WAV file that is true about time: each block at its position, silence between.
 
-16-bit PCM behind the 44 bytes of the canonical header. Every block is written with one
-system call at its own place in the file; what is between two blocks is a hole, which
-reads as zeros and takes no room on the disk.
+Every block is written with one system call at its own place in the file. What is
+between two blocks of 16-bit PCM is a hole, which reads as zeros and takes no room on
+the disk; G.711 has no such luck, and its silence is written out.
+
+The file never ends in the middle of a sample, nor with anything but audio or silence,
+whatever the disk refuses: what a write left half done is cut off again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import struct
 import weakref
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from server.audio import Samples
+from server.library.wav_layout import Encoding, WavLayout
 
-_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
-_MAX_DATA_BYTES = 0xFFFFFFFF - _HEADER.size
-_UNFINISHED = 0xFFFFFFFF
-"""Size of a file being written: readers then go by the length of the file."""
-
-_PCM = 1
-_BYTES_PER_SAMPLE = 2
+_FILL_BYTES = 1 << 16
+"""Of silence in one write."""
 
 
 class WavWriter:
-    """Writes 16-bit PCM. Blocking: not for the event loop."""
+    """Writes one file. Blocking: not for the event loop."""
 
-    def __init__(self, path: Path, *, sample_rate: int, channels: int) -> None:
-        self._sample_rate = sample_rate
-        self._channels = channels
-        self._step = channels * _BYTES_PER_SAMPLE
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    def __init__(self, path: Path, layout: WavLayout, *, resume: bool = False) -> None:
+        self._layout = layout
+        flags = os.O_RDWR | os.O_CLOEXEC
+        if not resume:
+            flags |= os.O_CREAT | os.O_EXCL
         self._fd = os.open(path, flags, 0o666)
         # A writer that is given up must not keep its file open.
         self._close = weakref.finalize(self, os.close, self._fd)
-        self._write_at(self._header(_UNFINISHED), 0)
         self.position = 0
         """Samples in the file, audio and silence."""
+        try:
+            self._write_at(layout.header(None), 0)
+            if resume:
+                self._find_end()
+        except OSError:
+            self._close()
+            if not resume:
+                # Or it would be in the way of the next attempt.
+                path.unlink(missing_ok=True)
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -51,57 +59,89 @@ class WavWriter:
     ) -> None:
         self.close()
 
-    def write(self, start: int, samples: Samples) -> None:
-        """Put `samples`, shape (n, channels), at `start`, which is not before the end.
+    def write(self, start: int, audio: Samples | bytes) -> None:
+        """Put audio at `start`, which is not before the end.
+
+        Args:
+            start: Position of its first sample.
+            audio: Samples of shape (n, channels), or bytes in the file's own encoding.
 
         Raises:
-            OSError: The file system refuses.
-            ValueError: The position is already taken, or beyond what a WAV can hold.
+            OSError: The file system refuses; up to `position` all is as it should be.
+            ValueError: The position is already taken.
         """
         if start < self.position:
             raise ValueError(f"position {start} is already written")
-        self._check_size(start + len(samples))
-        data = samples.astype("<i2", copy=False)
-        self._write_at(data.data.cast("B"), _HEADER.size + start * self._step)
-        self.position = start + len(samples)
+        if isinstance(audio, bytes):
+            data = memoryview(audio)
+        else:
+            data = audio.astype("<i2", copy=False).data.cast("B")
+        if self._layout.encoding is not Encoding.PCM16:
+            self.pad_to(start)
+        self._append(data, self._offset(start))
 
     def pad_to(self, position: int) -> None:
-        """Have silence up to `position`."""
-        if position > self.position:
-            self._check_size(position)
-            os.ftruncate(self._fd, _HEADER.size + position * self._step)
-            self.position = position
+        """Have silence up to `position`.
+
+        Raises:
+            OSError: The file system refuses; up to `position` all is as it should be.
+        """
+        if self._layout.encoding is Encoding.PCM16:
+            if position > self.position:
+                os.ftruncate(self._fd, self._offset(position))
+                self.position = position
+            return
+        step = self._layout.step
+        while (missing := position - self.position) > 0:
+            count = min(missing, _FILL_BYTES // step)
+            fill = memoryview(self._layout.silence * count)
+            self._append(fill, self._offset(self.position))
+
+    def sync(self) -> None:
+        """Wait until all of it is on the disk."""
+        os.fsync(self._fd)
 
     def close(self) -> None:
         """Complete the header and close the file."""
         if self._close.alive:
-            self._write_at(self._header(self.position * self._step), 0)
+            size = self._layout.file_size(self.position)
+            if size != self._offset(self.position):
+                os.ftruncate(self._fd, size)
+            self._write_at(self._layout.header(self.position), 0)
             self._close()
 
-    def _check_size(self, position: int) -> None:
-        if position * self._step > _MAX_DATA_BYTES:
-            raise ValueError("a WAV file holds 4 GiB, and this one is full")
+    def abandon(self) -> None:
+        """Close the file as it is."""
+        self._close()
+
+    def _offset(self, position: int) -> int:
+        return self._layout.audio_at + position * self._layout.step
+
+    def _find_end(self) -> None:
+        self.position = self._layout.samples_in(os.fstat(self._fd).st_size)
+        os.ftruncate(self._fd, self._offset(self.position))
+
+    def _append(self, data: memoryview, offset: int) -> None:
+        try:
+            self._write_at(data, offset)
+        except OSError:
+            self._keep_whole_samples(offset)
+            raise
+        self.position = (offset + len(data) - self._layout.audio_at) // (
+            self._layout.step
+        )
+
+    def _keep_whole_samples(self, offset: int) -> None:
+        # A disk that refuses this as well is asked again by the recovery at the next
+        # start, which cuts in the same way.
+        with contextlib.suppress(OSError):
+            size = os.fstat(self._fd).st_size
+            if size > offset:
+                self.position = self._layout.samples_in(size)
+            os.ftruncate(self._fd, self._offset(self.position))
 
     def _write_at(self, data: bytes | memoryview, offset: int) -> None:
         # The rest of a write that was cut short is refused with a reason, usually.
         while data:
             written = os.pwrite(self._fd, data, offset)
             data, offset = data[written:], offset + written
-
-    def _header(self, data_bytes: int) -> bytes:
-        riff_bytes = min(data_bytes + _HEADER.size - 8, _UNFINISHED)
-        return _HEADER.pack(
-            b"RIFF",
-            riff_bytes,
-            b"WAVE",
-            b"fmt ",
-            16,
-            _PCM,
-            self._channels,
-            self._sample_rate,
-            self._sample_rate * self._step,
-            self._step,
-            8 * _BYTES_PER_SAMPLE,
-            b"data",
-            data_bytes,
-        )

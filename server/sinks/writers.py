@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TypeVar
@@ -23,6 +23,9 @@ Result = TypeVar("Result")
 WRITER_THREADS = 2
 """One disk gains nothing from more; the second keeps a slow call of one sink from
 holding up all the others."""
+
+SYNCING_THREADS = 8
+"""Where each second of each file is waited for, a disk serves several at once."""
 
 STOP_TIMEOUT_S = 5.0
 
@@ -35,6 +38,8 @@ class WriterThread:
     def __init__(self, name: str) -> None:
         self.channels = 0
         """Sinks that write here."""
+        self.refused: Counter[str] = Counter()
+        """Blocks that the disk refused, by reason."""
         self._jobs: list[Job] = []
         self._given = 0
         self._done = 0
@@ -161,6 +166,10 @@ class Channel:
         if self.error is not None:
             raise self.error
 
+    def count_refused(self, why: str) -> None:
+        """Count what the disk refused, in words; for the thread."""
+        self._thread.refused[f"write_{why.replace(' ', '_')}"] += 1
+
     def release(self) -> None:
         """Leave the thread to the other channels."""
         self._thread.channels -= 1
@@ -180,6 +189,14 @@ class WriterPool:
     def lag(self, now: float) -> float:
         """Return how many seconds the slowest thread is behind."""
         return max(thread.lag(now) for thread in self._threads)
+
+    @property
+    def refused(self) -> Counter[str]:
+        """Blocks that the disk refused, by reason."""
+        total: Counter[str] = Counter()
+        for thread in self._threads:
+            total.update(thread.refused.copy())
+        return total
 
     def channel(self) -> Channel:
         """Return a channel to the thread that has the fewest."""

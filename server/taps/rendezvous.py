@@ -27,11 +27,12 @@ from server.rtp.demux import NewSource, RtpDemux
 from server.rtp.ended import AFTER_END_TIME
 from server.rtp.payload_types import PayloadFormats
 from server.rtp.session import RtpSession
+from server.taps.limits import TapLimits
 from server.taps.refusal import TapRefusedError
+from server.taps.source_limit import SourceLimit
 from server.taps.tap import (
     Tap,
     TapDirection,
-    TapLimits,
     TapOrigin,
     Transport,
 )
@@ -58,6 +59,8 @@ class RendezvousOptions:
     ports: Sequence[int] = ()
     """UDP ports to open for one tap each; empty when all taps share one port."""
     max_taps: int = 4000
+    max_taps_per_source: int = 0
+    """Of one call, or from one network that nobody announced; 0 for no limit."""
     expected: AudioFormat
     """What a tap that nobody announced is taken to carry."""
     l16_byte_order: ByteOrder | None = None
@@ -104,6 +107,7 @@ class Rendezvous:
         # Those that nobody announced, and which network each came from over RTP.
         self._guests: dict[str, str] = {}
         self._demux.awaiting = 0
+        self._sources = SourceLimit(options.max_taps_per_source)
         self._begun: deque[Tap] = deque()
         self._by_token: dict[str, Tap] = {}
         self.taps: dict[str, Tap] = {}
@@ -135,7 +139,10 @@ class Rendezvous:
             TapRefusedError: There is no room.
         """
         self._check_room()
+        # A call that we tap is its own source: the platform sends for all of them.
+        self._check_source(announcement.call_id)
         tap = self._new_tap(announcement, self._new_id(), now)
+        self._sources.add(tap.control_id, announcement.call_id)
         if announcement.transport is Transport.WS:
             tap.token = self._signer.issue(tap.control_id, int(wall) + TOKEN_LIFE)
             self._by_token[tap.token] = tap
@@ -166,8 +173,14 @@ class Rendezvous:
         else:
             self._demux.add_port(tap.port, self._rtp_session(tap), source)
 
-    def admit(self, token: str, *, now: float, wall: float) -> Tap:
+    def admit(self, token: str, *, now: float, wall: float, network: str = "") -> Tap:
         """Return the tap that a WebSocket with `token` in its address is for.
+
+        Args:
+            token: The secret in the address.
+            now: The monotonic time.
+            wall: The time of day, for the expiry of tokens.
+            network: Where it comes from; empty if that says nothing, as of a proxy.
 
         Raises:
             TapRefusedError: It is for none.
@@ -176,12 +189,12 @@ class Rendezvous:
         if token and (tap := self._by_token.get(token)) is not None:
             return tap
         if self._is_static(token):
-            return self._guest(TapOrigin.STATIC, now)
+            return self._guest(TapOrigin.STATIC, now, network)
         claims = self._signer.verify(token, wall)
         if isinstance(claims, TokenClaims):
             return self._admit_signed(claims.tap_id, now)
         if self._options.accept_any:
-            return self._guest(TapOrigin.FOREIGN, now)
+            return self._guest(TapOrigin.FOREIGN, now, network)
         self.refused[f"token_{claims.reason.value}"] += 1
         raise TapRefusedError(403, "This is not the address of a tap.")
 
@@ -210,6 +223,7 @@ class Rendezvous:
         self.taps.pop(tap.control_id, None)
         self._by_token.pop(tap.token, None)
         self._guests.pop(tap.control_id, None)
+        self._sources.discard(tap.control_id)
         self._stop_awaiting(tap)
         self._ended[tap.control_id] = None
         if len(self._ended) > MAX_REMEMBERED:
@@ -246,13 +260,15 @@ class Rendezvous:
         )
         return self._register(self._new_tap(announcement, control_id, now))
 
-    def _guest(self, origin: TapOrigin, now: float) -> Tap:
+    def _guest(self, origin: TapOrigin, now: float, network: str) -> Tap:
         if not self.is_full and not self._has_guest_room():
             self.refused["too_many_foreign_taps"] += 1
             raise TapRefusedError(
                 503, "As many taps are live as there may be that nobody announced."
             )
+        self._check_source(network)
         tap = self._unannounced(origin, self._new_id(), now)
+        self._sources.add(tap.control_id, network)
         self._guests[tap.control_id] = ""
         return tap
 
@@ -280,7 +296,11 @@ class Rendezvous:
         if not self._has_guest_room(network):
             self.refused["too_many_foreign_taps"] += 1
             return
+        if self._sources.is_full(network):
+            self.refused["too_many_taps_of_a_source"] += 1
+            return
         tap = self._register(self._new_tap(announcement, self._new_id(), now))
+        self._sources.add(tap.control_id, network)
         self._guests[tap.control_id] = network
         self._demux.add_source(source.addr, self._rtp_session(tap))
 
@@ -304,6 +324,11 @@ class Rendezvous:
             raise TapRefusedError(
                 503, f"{self._options.max_taps} taps are live, which is the limit."
             )
+
+    def _check_source(self, source: str) -> None:
+        if self._sources.is_full(source):
+            self.refused["too_many_taps_of_a_source"] += 1
+            raise TapRefusedError(503, self._sources.reason)
 
     def _take_port(self, now: float) -> int:
         """Return the port that was not used for the longest time.

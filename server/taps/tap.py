@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from server.audio import AudioFormat, PacketCounts, TrackEvent
+from server.taps.limits import TapLimits
 
 
 class TapState(enum.StrEnum):
@@ -110,6 +111,8 @@ class EndReason(enum.StrEnum):
     BYE = "bye"
     IDLE = "idle"
     SHUTDOWN = "shutdown"
+    LIMIT = "limit"
+    """The recording became as long or as large as one may be."""
     REFUSED = "refused"
     NO_AUDIO = "no_audio"
     ERROR = "error"
@@ -176,29 +179,6 @@ class MediaSession(Protocol):
     def handle_timer(self, now: float) -> None:
         """Give up on what is overdue."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TapLimits:
-    """How long a tap waits for what, in seconds."""
-
-    sign: float = 10.0
-    """From the platform's 200 to `tapping` or the first audio."""
-    stall: float = 2.0
-    """Without audio before a tap counts as stalled."""
-    drain: float = 10.0
-    """After control told the end, for audio that is still under way, at most."""
-    quiet: float = 0.5
-    """Without RTP after control told the end before nothing more is expected."""
-    quiet_ws: float = 2.0
-    """The same over WebSocket, which normally ends with a close; also where there
-    has been no audio yet."""
-    grace: float = 2.0
-    """After the sender closed its stream, for it to come back."""
-    idle: float = 60.0
-    """Without audio before a tap is over that nobody controls or is connected to."""
-    forgotten: float = 4 * 3600.0
-    """Without audio before any tap is over: its end was never told."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -348,6 +328,11 @@ class Tap:
     def _move(self, what: TapInput) -> None:
         self.state = TRANSITIONS[self.state].get(what, self.state)
 
+    def _recorded(self, now: float) -> float:
+        if not self.session.track_count:
+            return 0.0
+        return now - self.session.track_started_at(0)
+
     def _last_sign(self, now: float, detail: str) -> float:
         """Return when a WebSocket ended that was found to be gone.
 
@@ -378,6 +363,10 @@ class Tap:
 
     def _check_deadlines(self, now: float, last: float | None) -> None:
         if self.end_reason is not None:
+            return
+        longest = self.limits.duration
+        if longest and self._recorded(now) >= longest:
+            self.end(EndReason.LIMIT, now, f"{longest:g} s")
             return
         if last is None and not self.is_confirmed and self.accepted_at is not None:
             if now - self.accepted_at >= self.limits.sign:

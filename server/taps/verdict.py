@@ -28,6 +28,8 @@ class TrackEvidence:
     """Came, and could not be turned into sound."""
     peak: int
     """Largest absolute sample."""
+    drop_details: tuple[str, ...] = ()
+    """Why audio that arrived could not be kept, as far as that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,14 @@ _ENDINGS = {
     EndReason.BYE: "The sender said goodbye (RTCP BYE).",
     EndReason.IDLE: "No more audio came, which was taken as the end.",
     EndReason.SHUTDOWN: "This server was stopped while the tap went on.",
+    EndReason.LIMIT: "The limit for one recording was reached.",
     EndReason.REFUSED: "The platform refused the tap.",
     EndReason.NO_AUDIO: "The platform agreed to tap, and no audio came.",
     EndReason.ERROR: "This server could not go on with the tap.",
 }
 
 # Ends after which audio may still have followed.
-_UNCERTAIN = frozenset({EndReason.SHUTDOWN, EndReason.ERROR})
+_UNCERTAIN = frozenset({EndReason.SHUTDOWN, EndReason.LIMIT, EndReason.ERROR})
 
 
 def verdict_with_audio(
@@ -67,6 +70,9 @@ def verdict_with_audio(
     """Judge a track that has audio."""
     ending = _sentence(reason, detail)
     losses = _losses(evidence)
+    dropped = evidence.missing.get(GapCause.DROPPED, 0)
+    if dropped and sum(evidence.missing.values()) >= evidence.samples:
+        return TrackVerdict(Outcome.FAILED, f"{ending} {losses} Nothing else came.")
     if losses:
         return TrackVerdict(Outcome.PARTIAL, f"{ending} {losses}")
     if evidence.peak <= SILENCE_PEAK:
@@ -120,7 +126,9 @@ def _losses(evidence: TrackEvidence) -> str:
         packets = _packets(evidence.undecodable_packets)
         parts.append(f"{packets} could not be decoded.")
     if dropped:
-        parts.append(f"{dropped:.2f} s arrived and could not be kept.")
+        because = ", ".join(evidence.drop_details)
+        because = f" ({because})" if because else ""
+        parts.append(f"{dropped:.2f} s arrived and could not be kept{because}.")
     return " ".join(parts)
 
 

@@ -75,7 +75,7 @@ class ConnectionGuard:
 
     def admit(self, transport: asyncio.Transport, make: MakeHandler) -> None:
         """Hand a new connection on to HTTP, or cut it."""
-        network = _network(transport)
+        network = network_of_peer(transport)
         if network and self._is_full(network):
             self.drops["http_too_many_connections"] += 1
             transport.abort()
@@ -133,8 +133,10 @@ class _Gate(asyncio.Protocol):
         self._guard.admit(cast(asyncio.Transport, transport), self._make)
 
 
-def _network(transport: asyncio.BaseTransport) -> str:
+def network_of_peer(transport: asyncio.BaseTransport | None) -> str:
     """Return where a connection is from; nothing if that is this machine."""
+    if transport is None:
+        return ""
     peer = transport.get_extra_info("peername")
     try:
         address = ipaddress.ip_address(peer[0])

@@ -21,6 +21,7 @@ from server.taps.rendezvous import Rendezvous
 from server.taps.tap import Tap
 from server.taps.ws_frames import CloseCode
 from server.taps.ws_session import WsSession
+from server.transports.http_connections import network_of_peer
 from server.transports.ws_connection import TapConnection
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,12 @@ class TapEndpoint:
             )
         token = request.match_info.get("token") or request.query.get("token", "")
         try:
-            tap = self._rendezvous.admit(token, now=self._now(), wall=self._wall())
+            tap = self._rendezvous.admit(
+                token,
+                now=self._now(),
+                wall=self._wall(),
+                network=network_of_peer(request.transport),
+            )
         except TapRefusedError as refusal:
             log.info("x WebSocket from %s refused: %s", request.remote, refusal)
             return web.Response(status=refusal.status, text=f"{refusal.reason}\n")

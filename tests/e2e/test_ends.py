@@ -19,7 +19,7 @@ from relay_client import Call
 from relay_client.simulator import CallRequest, FaultOptions, MediaOptions, SimCall
 from server.audio import Outcome
 from server.library.recording import Recording
-from server.taps.tap import TapLimits
+from server.taps.limits import TapLimits
 from tests.e2e.judging import delivered
 from tests.e2e.rig import Rig, reference, rig, sent_by, until
 from tests.e2e.test_shapes import record

@@ -9,8 +9,9 @@ from server.config import load_settings
 from server.destinations import Destinations
 from server.rtp.payload_types import PayloadFormats
 from server.rtp.session import RtpSession
+from server.taps.limits import TapLimits
 from server.taps.refusal import TapRefusedError
-from server.taps.tap import Tap, TapDirection, TapLimits, TapOrigin, Transport
+from server.taps.tap import Tap, TapDirection, TapOrigin, Transport
 
 
 def configured(**flags: str) -> Destinations:

@@ -174,3 +174,12 @@ def test_two_servers_in_one_process_share_nothing() -> None:
     one.recorded(1)
 
     assert value(other, "tapdeck_recorded_seconds_total") == 0
+
+
+def test_what_was_recovered_is_counted() -> None:
+    metrics = Metrics(list)
+
+    metrics.recovered(1.5)
+
+    assert value(metrics, "tapdeck_recorded_seconds_total") == 1.5
+    assert value(metrics, "tapdeck_taps_total", state="interrupted") == 1

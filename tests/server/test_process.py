@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 
@@ -57,3 +58,18 @@ class _NoCollector:
     def freeze(self) -> None: ...
 
     def set_threshold(self, *_: int) -> None: ...
+
+
+def test_open_files_are_counted() -> None:
+    before, limit = process.open_files()
+    with open(os.devnull, "rb"):
+        assert process.open_files() == (before + 1, limit)
+    assert before < limit
+
+
+def test_where_there_is_no_file_left_to_look_with_none_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(process, "_DESCRIPTORS", "/nowhere")
+    count, limit = process.open_files()
+    assert count == limit > 0

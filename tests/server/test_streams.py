@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from server.audio import (
+    PCMA_8000,
     PCMU_8000,
     AudioBlock,
     AudioFormat,
@@ -26,17 +28,18 @@ from server.audio import (
     SourceChange,
     StreamInfo,
     TrackEvent,
+    TrackNote,
     opus_samples,
 )
 from server.sinks.base import AudioSink, StreamSummary
 from server.sinks.recorder import describe
 from server.streams import Clock, TapStream
+from server.taps.limits import TapLimits
 from server.taps.tap import (
     EndReason,
     MediaSession,
     Tap,
     TapDirection,
-    TapLimits,
     TapOrigin,
     Transport,
 )
@@ -94,7 +97,12 @@ class KeepingSink:
         self.summary = summary
 
 
-def a_stream(session: MediaSession, *sinks: KeepingSink) -> TapStream:
+def a_stream(
+    session: MediaSession,
+    *sinks: KeepingSink,
+    encoding: str = "pcm16",
+    limits: TapLimits | None = None,
+) -> TapStream:
     tap = Tap(
         control_id="c",
         transport=Transport.WS,
@@ -102,7 +110,7 @@ def a_stream(session: MediaSession, *sinks: KeepingSink) -> TapStream:
         origin=TapOrigin.RELAY,
         session=session,
         created_at=0.0,
-        limits=TapLimits(),
+        limits=limits or TapLimits(),
     )
     remaining = iter(sinks)
 
@@ -114,6 +122,7 @@ def a_stream(session: MediaSession, *sinks: KeepingSink) -> TapStream:
         clock=Clock(1_000_000.0),
         new_recording_id=lambda at: f"id-{at.timestamp():.0f}",
         sinks=next_sink,
+        encoding=encoding,
     )
 
 
@@ -253,7 +262,7 @@ async def test_a_decoder_that_fails_costs_one_run_and_no_other(
         await stream.close(1.0)
     assert [block.start for block in sink.blocks] == [160, 320]
     assert sink.summary is not None
-    assert sink.summary.gaps == [Gap(0, 160, GapCause.DROPPED)]
+    assert sink.summary.gaps == [Gap(0, 160, GapCause.DROPPED, "decoding failed")]
     assert sink.summary.outcome is Outcome.PARTIAL
     assert caplog.text.count("RuntimeError: a mistake in a decoder") == 1
 
@@ -338,3 +347,63 @@ async def test_a_change_to_a_format_that_is_unknown_here_makes_a_track_partial()
     await stream.close(0.7)
     assert sink.summary is not None
     assert "1 packet could not be decoded." in sink.summary.reason
+
+
+class RefusingSink(KeepingSink):
+    """Could not keep the second half of what it was given, and is told the rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[TrackNote] = []
+        self.refused = [Gap(160, 160, GapCause.DROPPED, "disk full")]
+
+    def note(self, event: TrackNote) -> None:
+        self.notes.append(event)
+
+    async def settle(self) -> Sequence[Gap]:
+        refused, self.refused = self.refused, []
+        return refused
+
+
+async def test_what_a_sink_could_not_keep_is_in_the_verdict_once() -> None:
+    sink = RefusingSink()
+    lost = Gap(320, 160, GapCause.LOST)
+    digit, change = Digit(400, "7", 80), SourceChange(480, "SSRC 2")
+    session = ScriptedSession(a_run(0, b"\x00" * 320), lost, digit, change)
+    session.lost = 0
+    stream = a_stream(session, sink)
+    stream.pump(0.5)
+    stream.tap.end(EndReason.STOPPED, 1.0)
+    await stream.close(1.0)
+    assert sink.notes == [lost, digit, change]
+    assert sink.summary is not None
+    assert sink.summary.gaps == [Gap(160, 160, GapCause.DROPPED, "disk full"), lost]
+    assert sink.summary.outcome is Outcome.PARTIAL
+    assert "0.02 s arrived and could not be kept (disk full)" in sink.summary.reason
+
+
+async def test_native_audio_reaches_the_sink_as_it_came() -> None:
+    sink = KeepingSink()
+    alaw = Run(160, 160, [b"\x55" * 160], PCMA_8000)
+    stream = a_stream(
+        ScriptedSession(a_run(0, b"\x7f" * 160), alaw), sink, encoding="native"
+    )
+    stream.pump(0.5)
+    stream.tap.end(EndReason.STOPPED, 1.0)
+    await stream.close(1.0)
+    assert sink.info is not None
+    assert sink.info.encoding == "native"
+    # The second run is in another law: -8 is nearest to the zero of the first.
+    assert [block.encoded for block in sink.blocks] == [b"\x7f" * 160, b"\x7e" * 160]
+
+
+async def test_a_recording_that_is_large_enough_ends_its_tap() -> None:
+    stream = a_stream(
+        ScriptedSession(a_run(0, b"\x00" * 160)),
+        KeepingSink(),
+        limits=TapLimits(recording_bytes=320),
+    )
+    stream.pump(0.5)
+    assert stream.tap.end_reason is EndReason.LIMIT
+    assert stream.tap.end_detail == "320 bytes"
+    await stream.close(1.0)

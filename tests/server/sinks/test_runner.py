@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
 
-from server.audio import AudioBlock, Codec, Outcome, PacketCounts, StreamInfo
+from server.audio import (
+    AudioBlock,
+    Codec,
+    Gap,
+    GapCause,
+    Outcome,
+    PacketCounts,
+    StreamInfo,
+    TrackNote,
+)
 from server.sinks.base import StreamSummary
-from server.sinks.runner import SinkRunner
+from server.sinks.runner import MAX_QUEUED_NOTES, SinkRunner
 
 INFO = StreamInfo(
     recording_id="r",
@@ -104,3 +114,65 @@ async def test_abandoning_does_not_wait_for_the_sink() -> None:
     async with asyncio.timeout(1):
         await runner.abandon()
     assert "close" not in sink.calls
+
+
+class AccountingSink(NotingSink):
+    """Notes what it is told beside the audio, and cannot keep all of it."""
+
+    def note(self, event: TrackNote) -> None:
+        self.calls.append(f"note {event.start}")
+
+    async def settle(self) -> Sequence[Gap]:
+        self.calls.append("settle")
+        if self.fail_with is not None:
+            raise self.fail_with
+        return (REFUSED,)
+
+
+REFUSED = Gap(0, 8000, GapCause.DROPPED, "disk full")
+
+
+async def test_notes_stay_in_order_with_the_audio() -> None:
+    sink = AccountingSink()
+    sink.gate.set()
+    runner = SinkRunner(sink, INFO)
+    runner.start()
+    runner.put(block(0))
+    runner.note(Gap(8000, 8000, GapCause.LOST))
+    runner.put(block(16_000))
+    assert await runner.settle() == (REFUSED,)
+    assert sink.calls == ["open r", "write 0", "note 8000", "write 16000", "settle"]
+    await runner.close(SUMMARY)
+
+
+async def test_a_sink_that_accounts_for_nothing_is_asked_nothing() -> None:
+    sink = NotingSink()
+    runner = SinkRunner(sink, INFO)
+    runner.start()
+    runner.note(Gap(0, 8000, GapCause.LOST))
+    assert await runner.settle() == ()
+    assert runner.queued_blocks == 0
+    await runner.close(SUMMARY)
+
+
+async def test_nobody_waits_for_a_sink_that_breaks_meanwhile() -> None:
+    sink = AccountingSink()
+    sink.gate.set()
+    sink.fail_with = OSError(28, "No space left on device")
+    runner = SinkRunner(sink, INFO)
+    runner.start()
+    settling = [asyncio.ensure_future(runner.settle()) for _ in range(2)]
+    async with asyncio.timeout(1):
+        assert await asyncio.gather(*settling) == [(), ()]
+    assert runner.error is sink.fail_with
+    assert await runner.settle() == ()
+    runner.note(REFUSED)
+    assert runner.queued_blocks == 0
+
+
+async def test_notes_have_a_bound() -> None:
+    sink = AccountingSink()
+    runner = SinkRunner(sink, INFO)
+    for n in range(MAX_QUEUED_NOTES + 5):
+        runner.note(Gap(n, 1, GapCause.LOST))
+    assert runner.queued_blocks == MAX_QUEUED_NOTES

@@ -7,12 +7,12 @@ import json
 from server.audio import PCMU_8000
 from server.rtp.payload_types import PayloadFormats
 from server.rtp.session import RtpSession
+from server.taps.limits import TapLimits
 from server.taps.media_facts import MediaFacts, media_facts
 from server.taps.tap import (
     MediaSession,
     Tap,
     TapDirection,
-    TapLimits,
     TapOrigin,
     Transport,
 )

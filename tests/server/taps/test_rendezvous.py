@@ -12,6 +12,7 @@ from server.rtp.demux import RtpDemux
 from server.rtp.packet import RtpPacket
 from server.rtp.session import RtpSession
 from server.taps import rendezvous as rendezvous_module
+from server.taps.limits import TapLimits
 from server.taps.refusal import TapRefusedError
 from server.taps.rendezvous import (
     TOKEN_LIFE,
@@ -23,7 +24,6 @@ from server.taps.tap import (
     EndReason,
     Tap,
     TapDirection,
-    TapLimits,
     TapOrigin,
     Transport,
 )
@@ -363,3 +363,31 @@ def test_taps_whose_end_is_due_are_handed_out() -> None:
 def test_a_big_endian_setting_reaches_the_session() -> None:
     meeting, _ = a_rendezvous(replace(OPTIONS, l16_byte_order="big"))
     assert meeting.admit(STATIC, now=1.0, wall=WALL).transport is Transport.WS
+
+
+def test_a_call_may_have_only_so_many_taps() -> None:
+    meeting, _ = a_rendezvous(replace(OPTIONS, max_taps_per_source=2))
+    tap = announce(meeting, Transport.WS)
+    announce(meeting, Transport.RTP)
+    with pytest.raises(TapRefusedError, match="2 taps of this source") as refusal:
+        announce(meeting, Transport.WS)
+    assert refusal.value.status == 503
+    assert meeting.refused == {"too_many_taps_of_a_source": 1}
+    meeting.remove(tap)
+    announce(meeting, Transport.WS)
+
+
+def test_a_network_may_have_only_so_many_taps_that_nobody_announced() -> None:
+    meeting, demux = a_rendezvous(
+        replace(OPTIONS, accept_any=True, max_taps_per_source=2), accept_unknown=True
+    )
+    network = "203.0.113.9"
+    meeting.admit(STATIC, now=1.0, wall=WALL, network=network)
+    stream_from(demux, meeting, network, 1)
+    stream_from(demux, meeting, network, 2)
+    with pytest.raises(TapRefusedError, match="2 taps of this source"):
+        meeting.admit("", now=1.0, wall=WALL, network=network)
+    assert meeting.refused == {"too_many_taps_of_a_source": 2}
+    # A proxy on this machine speaks for everybody.
+    for _ in range(3):
+        meeting.admit(STATIC, now=1.0, wall=WALL)

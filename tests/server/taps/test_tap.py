@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from server.audio import PCMU_8000, AudioFormat, PacketCounts, TrackEvent
+from server.taps.limits import TapLimits
 from server.taps.tap import (
     TRANSITIONS,
     EndReason,
     Tap,
     TapDirection,
     TapInput,
-    TapLimits,
     TapOrigin,
     TapState,
     Transport,
@@ -393,3 +393,20 @@ def test_the_token_is_not_in_its_repr() -> None:
     tap, _ = a_tap()
     tap.token = "very-secret-token"
     assert "very-secret-token" not in repr(tap)
+
+
+def test_a_tap_ends_when_it_has_been_recorded_for_as_long_as_may_be() -> None:
+    tap, session = a_tap()
+    tap.limits = replace(LIMITS, duration=100)
+    tap.connected()
+    tap.observe(500.0)
+    # Nothing is recorded yet; position 0 is heard at 0.0.
+    assert reason(tap) is None
+    session.heard(99.0)
+    tap.observe(99.5)
+    assert reason(tap) is None
+    session.heard(100.0)
+    tap.observe(100.2)
+    assert reason(tap) is EndReason.LIMIT
+    assert (tap.end_detail, ended_at(tap)) == ("100 s", 100.2)
+    assert tap.is_due(100.2)

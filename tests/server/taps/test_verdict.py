@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from server.audio import GapCause, Outcome
@@ -112,3 +114,29 @@ def test_a_format_that_cannot_be_decoded_is_the_reason_for_no_audio() -> None:
 def test_a_refusal_counts_more_than_what_the_sender_announced() -> None:
     verdict = verdict_without_audio(EndReason.REFUSED, unsupported="audio/g729")
     assert verdict.reason == "The platform refused the tap."
+
+
+def test_it_is_told_why_audio_could_not_be_kept() -> None:
+    verdict = verdict_with_audio(
+        replace(evidence(dropped=8000), drop_details=("disk full",)),
+        EndReason.STOPPED,
+        TapOrigin.RELAY,
+    )
+    assert verdict.outcome is Outcome.PARTIAL
+    assert "1.00 s arrived and could not be kept (disk full)." in verdict.reason
+
+
+def test_a_tap_of_which_nothing_could_be_kept_has_failed() -> None:
+    verdict = verdict_with_audio(
+        evidence(dropped=70_000, lost=10_000), EndReason.STOPPED, TapOrigin.RELAY
+    )
+    assert verdict.outcome is Outcome.FAILED
+
+
+def test_a_tap_that_was_cut_off_is_not_complete() -> None:
+    verdict = verdict_with_audio(evidence(), EndReason.LIMIT, TapOrigin.RELAY, "3600 s")
+    assert verdict.outcome is Outcome.PARTIAL
+    assert verdict.reason == (
+        "The limit for one recording was reached: 3600 s. "
+        "Later audio is not in the file."
+    )

@@ -61,7 +61,7 @@ async def is_cut(reader: asyncio.StreamReader) -> bool:
 
 
 def pretend_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_connections, "_network", lambda _: "192.0.2.1")
+    monkeypatch.setattr(http_connections, "network_of_peer", lambda _: "192.0.2.1")
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /tap/x HTTP/1.1\r\nHost: a\r\n"])
@@ -164,7 +164,7 @@ async def test_this_machine_may_have_any_number() -> None:
 )
 def test_addresses_of_one_network_count_together(peer: object, network: str) -> None:
     transport = asyncio.BaseTransport(extra={"peername": peer})
-    assert http_connections._network(transport) == network
+    assert http_connections.network_of_peer(transport) == network
 
 
 async def test_an_address_that_is_taken_is_named() -> None:

@@ -1,0 +1,289 @@
+"""What a server that was killed has left behind, made whole.
+
+At the start everything under `.partial` is looked at once, before there is anything
+new. Each leftover then becomes a recording of its own, in any order and at any pace:
+
+    document in its folder      all was done but tidying up
+    draft of the document       the tap had ended: publish as it was meant to be
+    journal, with or without    interrupted: the header is repaired, the document made
+      audio                       from the journal. Until that is done it can be gone on
+                                  with instead, by a recorder with `resume`.
+    audio with a header alone   the same, with as much as the header tells
+    record of a tap             no audio ever came: its document says so
+    anything else               kept under a name that ends in `.kept`, with a document
+
+Every step can be done again: a crash in the middle changes nothing for the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from server.audio import StreamInfo
+from server.library.announced import read_announced
+from server.library.files import sync
+from server.library.journal import JournalFacts, facts_within, read_journal
+from server.library.layout import (
+    ANNOUNCED_SUFFIX,
+    AUDIO_SUFFIX,
+    COPY_SUFFIXES,
+    DOCUMENT_SUFFIX,
+    JOURNAL_SUFFIX,
+    KEPT_SUFFIX,
+)
+from server.library.recording import Recording
+from server.library.store import Library
+from server.library.wav_layout import WavLayout
+from server.recovered import (
+    UNREADABLE,
+    document_of_interrupted,
+    document_of_unknown,
+    info_from_header,
+)
+from server.sinks.disk import words_for
+from server.sinks.partial import layout_of
+from server.sinks.wav import WavWriter
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 1.0
+MAX_PAUSE_S = 60.0
+_HEAD_BYTES = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted:
+    """A recording that was being written when a server ended."""
+
+    recording_id: str
+    info: StreamInfo
+    samples: int
+    """In the file."""
+    facts: JournalFacts
+    last_write_at: float
+    """Wall clock, seconds since 1970."""
+    is_journaled: bool
+    """Whether all of `info` is known, so that it can be gone on with."""
+
+
+class Recovery:
+    """Finishes what is left from before the start of this server. Blocking."""
+
+    def __init__(
+        self,
+        library: Library,
+        on_recovered: Callable[[Recording], None] = lambda _recording: None,
+    ) -> None:
+        self._library = library
+        self._layout = library.layout
+        self._on_recovered = on_recovered
+        self._due: dict[str, set[str]] = {}
+        self._begun: set[str] = set()
+        """Taps that were announced and have a recording of their own."""
+
+    @property
+    def due(self) -> int:
+        """How many leftovers are to be finished yet."""
+        return len(self._due)
+
+    def scan(self) -> list[Interrupted]:
+        """Look at what there is; return what can be gone on with, oldest first.
+
+        Raises:
+            OSError: The directory cannot be read.
+        """
+        self._due = self._layout.unfinished()
+        found = [self._look(each) for each in sorted(self._due) if self._is_open(each)]
+        interrupted = [one for one in found if one is not None and one.is_journaled]
+        self._begun = {one.info.announced_id for one in interrupted} - {""}
+        if self._due:
+            log.warning(
+                "%d taps were under way when a server ended; what is there of them "
+                "will be finished",
+                len(self._due.keys() - self._begun),
+            )
+        return interrupted
+
+    def take(self, interrupted: Interrupted) -> None:
+        """Leave a recording to whoever goes on with it."""
+        self._due.pop(interrupted.recording_id, None)
+
+    def put_back(self, interrupted: Interrupted) -> None:
+        """Have a recording finished by the next `run`: nobody went on with it."""
+        self._due[interrupted.recording_id] = set()
+
+    async def run(self) -> None:
+        """Finish everything, asking a disk that refuses again; safe to cancel."""
+        pause = FIRST_PAUSE_S
+        while self._due:
+            before = self.due
+            for recording_id in sorted(self._due):
+                if recording_id in self._due:
+                    await asyncio.to_thread(self._try, recording_id)
+            if self._due:
+                pause = FIRST_PAUSE_S if self.due < before else pause
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, MAX_PAUSE_S)
+
+    def finish(self, recording_id: str) -> Recording | None:
+        """Make one leftover whole; return its document, if it had none before.
+
+        Raises:
+            OSError: The disk refuses; nothing has changed that matters.
+        """
+        kinds = self._layout.unfinished().get(recording_id, set())
+        for suffix in COPY_SUFFIXES:
+            # The whole audio is in the WAV.
+            self._partial(recording_id, suffix).unlink(missing_ok=True)
+        made = None
+        if not self._layout.document(recording_id).exists():
+            made = self._make(recording_id, kinds)
+        self._tidy(recording_id)
+        self._due.pop(recording_id, None)
+        return made
+
+    def _try(self, recording_id: str) -> None:
+        try:
+            made = self.finish(recording_id)
+        except OSError as error:
+            why = words_for(error)
+            log.warning("%s cannot be recovered yet: %s", recording_id, why)
+        except Exception:
+            # A mistake of ours with one of them must not keep the others.
+            log.exception("%s cannot be recovered and is left alone", recording_id)
+            self._due.pop(recording_id, None)
+        else:
+            if made is not None:
+                reason = made.verdict.reason
+                log.info("recording %s %s: %s", made.id, made.state.value, reason)
+                self._on_recovered(made)
+
+    def _make(self, recording_id: str, kinds: set[str]) -> Recording | None:
+        draft = self._draft(recording_id)
+        if draft is not None:
+            return self._library.publish(draft, has_audio=draft.has_audio)
+        if kinds & {AUDIO_SUFFIX, JOURNAL_SUFFIX}:
+            interrupted = self._look(recording_id)
+            if interrupted is not None:
+                return self._finish_interrupted(interrupted)
+            if AUDIO_SUFFIX in kinds:
+                return self._give_up(recording_id)
+        if ANNOUNCED_SUFFIX in kinds:
+            return self._finish_announced(recording_id)
+        return None
+
+    def _is_open(self, recording_id: str) -> bool:
+        """Return whether its tap had not ended."""
+        if self._layout.document(recording_id).exists():
+            return False
+        return self._draft(recording_id) is None
+
+    def _look(self, recording_id: str) -> Interrupted | None:
+        path = self._layout.partial(recording_id)
+        try:
+            with path.open("rb") as file:
+                head = file.read(_HEAD_BYTES)
+            status = path.stat()
+            size, written_at = status.st_size, status.st_mtime
+        except FileNotFoundError:
+            head, size, written_at = b"", 0, 0.0
+        journal = read_journal(self._layout.journal(recording_id))
+        if journal is not None and journal.info.recording_id == recording_id:
+            info, facts = journal.info, journal.facts
+        elif (layout := WavLayout.parse(head)) is not None:
+            info, facts = info_from_header(recording_id, layout), JournalFacts()
+            journal = None
+        else:
+            return None
+        samples = layout_of(info).samples_in(size)
+        return Interrupted(
+            recording_id=recording_id,
+            info=info,
+            samples=samples,
+            facts=facts_within(facts, samples),
+            last_write_at=written_at,
+            is_journaled=journal is not None,
+        )
+
+    def _finish_interrupted(self, interrupted: Interrupted) -> Recording:
+        recording_id = interrupted.recording_id
+        if interrupted.samples:
+            path = self._layout.partial(recording_id)
+            with WavWriter(path, layout_of(interrupted.info), resume=True) as writer:
+                samples = writer.position
+            interrupted = replace(interrupted, samples=samples)
+        document = document_of_interrupted(
+            interrupted.info, interrupted.facts, interrupted.samples
+        )
+        if not interrupted.is_journaled:
+            document = replace(document, codec="")
+        return self._library.publish(document, has_audio=document.has_audio)
+
+    def _finish_announced(self, recording_id: str) -> Recording | None:
+        if recording_id in self._begun:
+            return None
+        record = read_announced(self._layout.announced(recording_id))
+        if record is None or record.id != recording_id:
+            document = document_of_unknown(recording_id, UNREADABLE)
+        else:
+            document = record.interrupted()
+        return self._library.publish(document, has_audio=False)
+
+    def _give_up(self, recording_id: str) -> Recording:
+        """Leave audio that nothing is known of to somebody who can tell what it is."""
+        path = self._layout.partial(recording_id)
+        reason = UNREADABLE
+        if path.stat().st_size:
+            reason = f"{UNREADABLE} It is kept as {path.name}{KEPT_SUFFIX}."
+        document = document_of_unknown(recording_id, reason)
+        return self._library.publish(document, has_audio=False)
+
+    def _tidy(self, recording_id: str) -> None:
+        """Remove what the library has, and keep aside what it has not."""
+        partial = self._layout.partial(recording_id)
+        document = self._layout.document(recording_id)
+        if partial.exists() and document.exists():
+            self._tidy_audio(recording_id, partial)
+        for suffix in (DOCUMENT_SUFFIX, JOURNAL_SUFFIX, ANNOUNCED_SUFFIX):
+            path = self._partial(recording_id, suffix)
+            if document.exists() or recording_id in self._begun:
+                path.unlink(missing_ok=True)
+            elif path.exists():
+                _keep(path)
+
+    def _tidy_audio(self, recording_id: str, partial: Path) -> None:
+        audio = self._layout.audio(recording_id)
+        interrupted = self._look(recording_id)
+        is_empty = not partial.stat().st_size
+        if interrupted is not None:
+            is_empty = not interrupted.samples
+        if is_empty or (audio.exists() and partial.samefile(audio)):
+            partial.unlink()
+        else:
+            _keep(partial)
+
+    def _draft(self, recording_id: str) -> Recording | None:
+        """Return the document that was about to be published, if it is whole."""
+        draft = self._library.read_draft(recording_id)
+        if draft is None or not draft.has_audio:
+            return draft
+        candidates = (
+            self._layout.partial(recording_id),
+            self._layout.audio(recording_id),
+        )
+        return draft if any(path.exists() for path in candidates) else None
+
+    def _partial(self, recording_id: str, suffix: str) -> Path:
+        return self._layout.partial(recording_id).with_suffix(suffix)
+
+
+def _keep(path: Path) -> None:
+    kept = path.with_name(path.name + KEPT_SUFFIX)
+    os.replace(path, kept)
+    sync(path.parent)
+    log.error("%s cannot be made a recording; it is kept as %s", path.stem, kept)
