@@ -82,9 +82,9 @@ def exact(text: str) -> bytes:
 
 
 def folded(text: str) -> str:
-    """Return text as it is searched: in one case, and nothing that SQLite stops at."""
+    """Return text as it is searched: one line, one case, nothing SQLite stops at."""
     proper = text.encode("utf-8", "replace").decode()
-    return proper.replace("\0", "?").casefold()
+    return proper.replace("\0", "?").replace("\n", " ").casefold()
 
 
 def haystack(recording: Recording) -> str:
@@ -100,7 +100,7 @@ def haystack(recording: Recording) -> str:
         recording.note,
     )
     # Two more ends, so that each character begins a trigram.
-    return folded("\n".join(words)) + "\n\n"
+    return "\n".join(map(folded, words)) + "\n\n"
 
 
 def abridged(recording: Recording) -> Recording:
