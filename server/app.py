@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import signal
 import time
-import uuid
 from contextlib import AsyncExitStack
 
 import uvloop
@@ -23,9 +21,9 @@ from relay_client import (
     AuthenticationError,
     ConnectionLostError,
     ConnectionState,
-    RelayClient,
 )
 from server.addresses import TAP_URI_FORM, ListenAddress
+from server.continuation import Continuation
 from server.copies import CopyMaker
 from server.deck import Deck
 from server.destinations import Destinations
@@ -35,7 +33,7 @@ from server.library.recording import Recording
 from server.library.store import Library
 from server.log import CounterLog, setup_logging
 from server.metrics import Metrics
-from server.options import rendezvous_options
+from server.options import make_relay_client, make_rendezvous
 from server.process import QuietCollector, open_files, prepare
 from server.recovery import Recovery
 from server.rtp.demux import RtpDemux
@@ -45,11 +43,8 @@ from server.sinks.recorder import RecorderOptions
 from server.sinks.writers import SYNCING_THREADS, WRITER_THREADS, WriterPool
 from server.streams import Clock
 from server.tapper import Tapper
-from server.taps.limits import TapLimits
-from server.taps.rendezvous import Rendezvous
 from server.taps.status import TapStatus
 from server.taps.tap import EndReason, Tap
-from server.taps.tokens import TokenSigner
 from server.transports.http_app import make_http_app
 from server.transports.http_connections import ConnectionGuard
 from server.transports.http_listener import HttpListener
@@ -81,11 +76,17 @@ class TapServer:
         self._local_taps = local_taps
         self.library = Library(settings.recordings_dir)
         self.demux = RtpDemux(accept_unknown=settings.accept == "any")
-        self.rendezvous = _rendezvous(settings, self.demux)
+        self.rendezvous = make_rendezvous(settings, self.demux)
         is_durable = settings.durability == "power"
         self.writers = WriterPool(SYNCING_THREADS if is_durable else WRITER_THREADS)
         self.copies = CopyMaker(self.library, settings.copies)
-        self.recovery = Recovery(self.library, self._on_recovered)
+        self.continuation = Continuation(
+            Recovery(self.library, self._on_recovered),
+            self.rendezvous,
+            grace_s=settings.reconnect_grace_s,
+            now=time.monotonic,
+            wall=time.time,
+        )
         self.deck = Deck(
             rendezvous=self.rendezvous,
             demux=self.demux,
@@ -97,6 +98,8 @@ class TapServer:
             on_ended=self._on_ended,
             recorder=RecorderOptions(durable=is_durable, on_published=self.copies.add),
             encoding=settings.wav_encoding,
+            interrupted=self.continuation.take,
+            put_back=self.continuation.put_back,
         )
         self.metrics = self._metrics()
         ports = settings.rtp_listen
@@ -108,7 +111,7 @@ class TapServer:
             wall=time.time,
         )
         self.destinations = Destinations.configured(settings)
-        self.relay = _relay_client(settings)
+        self.relay = make_relay_client(settings)
         self.tapper = self._tapper()
         self.http_port = 0
         """The port of WebSocket taps, API and pages; known once open."""
@@ -119,7 +122,8 @@ class TapServer:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.writers.close)
             await asyncio.to_thread(self._open_library)
-            recovery = asyncio.create_task(self.recovery.run(), name="recovery")
+            self.continuation.expect()
+            recovery = asyncio.create_task(self.continuation.run(), name="recovery")
             stack.push_async_callback(_cancel, recovery)
             copies = asyncio.create_task(self.copies.run(), name="copies")
             stack.push_async_callback(_cancel, copies)
@@ -209,7 +213,7 @@ class TapServer:
     def _open_library(self) -> None:
         self.library.open(patience_s=OPEN_PATIENCE_S)
         try:
-            self.recovery.scan()
+            self.continuation.scan()
         except OSError as error:
             raise StartupError(
                 f"What is under {self.library.layout.partial_folder} cannot be read: "
@@ -350,43 +354,3 @@ async def _serve(settings: Settings) -> int:
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-def _secret(settings: Settings) -> bytes:
-    if settings.secret is not None:
-        return settings.secret.get_secret_value().encode()
-    if settings.transport == "ws" and settings.has_credentials:
-        log.warning(
-            "no secret is set: addresses of taps made before a restart will be "
-            "refused after it (set TAPDECK_SECRET)"
-        )
-    return secrets.token_bytes(32)
-
-
-def _rendezvous(settings: Settings, demux: RtpDemux) -> Rendezvous:
-    return Rendezvous(
-        signer=TokenSigner(_secret(settings)),
-        demux=demux,
-        limits=TapLimits(
-            idle=settings.idle_timeout_s,
-            duration=settings.max_duration_s,
-            recording_bytes=settings.max_recording_bytes,
-        ),
-        options=rendezvous_options(settings),
-        new_id=lambda: str(uuid.uuid4()),
-    )
-
-
-def _relay_client(settings: Settings) -> RelayClient | None:
-    if settings.project_id is None or settings.relay_token is None:
-        return None
-    return RelayClient(
-        project=settings.project_id,
-        token=settings.relay_token.get_secret_value(),
-        host=settings.space,
-        contexts=list(settings.contexts),
-        scheme=settings.relay_scheme,
-        ca_file=None if settings.relay_ca_file is None else str(settings.relay_ca_file),
-        allow_private_rtp=settings.allow_private_rtp,
-        max_active_calls=2 * settings.max_taps,
-    )

@@ -197,11 +197,19 @@ def warning_names(warnings: Sequence[AudioWarning]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(warning.name.value for warning in warnings))
 
 
-TrackNote = Gap | Digit | SourceChange | Late
-"""What a media session says about one track beside its audio."""
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Recording was paused here, or goes on from here."""
 
-TrackEvent = Run | TrackNote
+    start: int
+    is_on: bool
+
+
+TrackEvent = Run | Gap | Digit | SourceChange | Late
 """What a media session says about one track, in order of `start`."""
+
+TrackNote = Gap | Digit | SourceChange | Late | Mask
+"""What there is to tell of a track beside its audio."""
 
 
 @dataclass(slots=True)
@@ -255,6 +263,12 @@ class StreamInfo:
     """How it is to be recorded: `pcm16`, or `native` as the codec sends it."""
     announced_id: str = ""
     """Under which the library was told of the tap before there was audio."""
+    source: str = ""
+    """Where its RTP comes from, as `IP:PORT`, if that is known."""
+    port: int = 0
+    """The local UDP port opened for this tap alone, if there is one."""
+    is_returning: bool = False
+    """Whether the token of a new connection shows that it is of this tap."""
 
 
 @dataclass(slots=True)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -25,6 +26,7 @@ from server.documents import (
     failed_document,
 )
 from server.library.announced import AnnouncedTap
+from server.library.interrupted import Interrupted
 from server.library.store import Library
 from server.log import CounterLog
 from server.rtp.demux import RtpDemux
@@ -72,6 +74,8 @@ class Deck:
         on_ended: Callable[[TapStatus], None],
         recorder: RecorderOptions | None = None,
         encoding: str = "pcm16",
+        interrupted: Callable[[str], Sequence[Interrupted]] = lambda _: (),
+        put_back: Callable[[Interrupted], None] = lambda _: None,
     ) -> None:
         self._rendezvous = rendezvous
         self._demux = demux
@@ -83,6 +87,8 @@ class Deck:
         self._on_ended = on_ended
         self._recorder = recorder or RecorderOptions()
         self._encoding = encoding
+        self._interrupted = interrupted
+        self._put_back = put_back
         self._records = writers.channel()
         self._counters = CounterLog()
         self._streams: dict[str, TapStream] = {}
@@ -124,8 +130,7 @@ class Deck:
         self._tick = (self._tick + 1) % SLOTS
         self._demux.handle_timer(now)
         self._rendezvous.welcome_sources(now)
-        while (tap := self._rendezvous.next_begun()) is not None:
-            self._begin(tap)
+        self._begin_new()
         is_light = len(self._streams) <= LIGHT_TAPS
         for look in range(LOOKS):
             slot = self._slots[(self._tick + look * SLOTS // LOOKS) % SLOTS]
@@ -151,7 +156,16 @@ class Deck:
         stream = self._streams.get(tap.control_id)
         if stream is None:
             return describe_tap(tap, [], self._clock())
-        return describe_tap(tap, stream.tracks, stream.clock)
+        return describe_tap(
+            tap, stream.tracks, stream.clock, is_paused=stream.is_masked
+        )
+
+    def mask(self, tap: Tap, *, is_on: bool) -> None:
+        """Pause the recording of a live tap, or let it go on."""
+        self._begin_new()
+        stream = self._streams.get(tap.control_id)
+        if stream is not None:
+            stream.mask(self._now(), is_on=is_on)
 
     async def settle(self, timeout: float) -> None:
         """Wait until every tap whose end is due has been finished."""
@@ -170,9 +184,14 @@ class Deck:
         await asyncio.gather(*self._finishing, return_exceptions=True)
         await asyncio.gather(*(each.abandon() for each in self._streams.values()))
 
+    def _begin_new(self) -> None:
+        while (tap := self._rendezvous.next_begun()) is not None:
+            self._begin(tap)
+
     def _begin(self, tap: Tap) -> None:
         clock = self._clock()
         announced_id = self._library.new_id(clock.at(tap.created_at))
+        interrupted = self._interrupted(tap.control_id)
         stream = TapStream(
             tap,
             clock=clock,
@@ -180,15 +199,18 @@ class Deck:
             sinks=self._sinks,
             encoding=self._encoding,
             announced_id=announced_id,
+            interrupted=interrupted,
         )
-        record = announced_tap(tap, announced_id, clock)
-        self._records.put(partial(self._keep_record, record), 0)
+        if not interrupted:
+            record = announced_tap(tap, announced_id, clock)
+            self._records.put(partial(self._keep_record, record), 0)
         stream.log.info("waiting for audio over %s", tap.transport.value)
         self._streams[tap.control_id] = stream
         min(self._slots, key=len).append(stream)
 
-    def _sinks(self, _info: StreamInfo) -> list[AudioSink]:
-        return [Recorder(self._library, self._writers, self._recorder)]
+    def _sinks(self, _info: StreamInfo, resume: bool) -> list[AudioSink]:
+        options = replace(self._recorder, resume=resume)
+        return [Recorder(self._library, self._writers, options)]
 
     def _keep_record(self, record: AnnouncedTap) -> None:
         try:
@@ -252,7 +274,9 @@ class Deck:
             for track in stream.tracks
             if track.error is not None
         ]
-        if not stream.tracks:
+        for past in stream.interrupted.values():
+            self._put_back(past)
+        if not (stream.tracks or stream.interrupted):
             documents.append(empty_document(tap, stream.announced_id, clock))
         for document in documents:
             stream.log.warning("%s: %s", document.state.value, document.verdict.reason)

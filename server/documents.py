@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from server.audio import Outcome, PacketCounts, warning_names
 from server.library.announced import AnnouncedTap
@@ -22,7 +23,9 @@ from server.taps.verdict import unsupported_sentence, verdict_without_audio
 from server.track import Track
 
 
-def describe_tap(tap: Tap, tracks: Sequence[Track], clock: Clock) -> TapStatus:
+def describe_tap(
+    tap: Tap, tracks: Sequence[Track], clock: Clock, *, is_paused: bool = False
+) -> TapStatus:
     """Return what a tap is and does at this moment."""
     session = tap.session
     has_audio = session.track_count > 0
@@ -37,12 +40,13 @@ def describe_tap(tap: Tap, tracks: Sequence[Track], clock: Clock) -> TapStatus:
         transport=tap.transport.value,
         origin=tap.origin.value,
         state=tap.state.value,
+        is_paused=is_paused,
         from_number=tap.from_number,
         to_number=tap.to_number,
         codec="" if audio_format is None else audio_format.codec.value,
         sample_rate=None if audio_format is None else audio_format.sample_rate,
         created_at=clock.at(tap.created_at),
-        started_at=clock.at(session.track_started_at(0)) if has_audio else None,
+        started_at=_started_at(tap, first, clock),
         duration_s=0.0 if first is None else first.length / first.info.sample_rate,
         packets=session.counts(0) if has_audio else PacketCounts(),
         drops=tuple(sorted(session.drops.items())),
@@ -124,3 +128,12 @@ def _reason(tap: Tap, unsupported: str) -> str:
     if unsupported and not tap.session.track_count:
         return unsupported_sentence(unsupported)
     return tap.end_detail or (tap.end_reason.value if tap.end_reason else "")
+
+
+def _started_at(tap: Tap, first: Track | None, clock: Clock) -> datetime | None:
+    """Return when the first audio was heard, be it before a restart."""
+    if first is not None:
+        return datetime.fromtimestamp(first.info.started_at, UTC)
+    if not tap.session.track_count:
+        return None
+    return clock.at(tap.session.track_started_at(0))

@@ -1,14 +1,67 @@
-"""What the settings say of which taps are taken."""
+"""What the settings make of the parts that know taps and calls."""
 
 from __future__ import annotations
 
+import logging
+import secrets
+import uuid
+
+from relay_client import RelayClient
+from server.rtp.demux import RtpDemux
 from server.settings import Settings
 from server.tapper import asked_format
-from server.taps.rendezvous import RendezvousOptions
+from server.taps.announcement import RendezvousOptions
+from server.taps.limits import TapLimits
+from server.taps.rendezvous import Rendezvous
+from server.taps.tokens import TokenSigner
+
+log = logging.getLogger(__name__)
 
 
-def rendezvous_options(settings: Settings) -> RendezvousOptions:
-    """Return what is taken, and how much of it."""
+def make_rendezvous(settings: Settings, demux: RtpDemux) -> Rendezvous:
+    """Return where the audio of all taps is to meet its announcements."""
+    return Rendezvous(
+        signer=TokenSigner(_secret(settings)),
+        demux=demux,
+        limits=TapLimits(
+            idle=settings.idle_timeout_s,
+            reconnect=settings.reconnect_grace_s,
+            duration=settings.max_duration_s,
+            recording_bytes=settings.max_recording_bytes,
+        ),
+        options=_options(settings),
+        new_id=lambda: str(uuid.uuid4()),
+    )
+
+
+def make_relay_client(settings: Settings) -> RelayClient | None:
+    """Return the client that asks for taps; None without credentials."""
+    if settings.project_id is None or settings.relay_token is None:
+        return None
+    return RelayClient(
+        project=settings.project_id,
+        token=settings.relay_token.get_secret_value(),
+        host=settings.space,
+        contexts=list(settings.contexts),
+        scheme=settings.relay_scheme,
+        ca_file=None if settings.relay_ca_file is None else str(settings.relay_ca_file),
+        allow_private_rtp=settings.allow_private_rtp,
+        max_active_calls=2 * settings.max_taps,
+    )
+
+
+def _secret(settings: Settings) -> bytes:
+    if settings.secret is not None:
+        return settings.secret.get_secret_value().encode()
+    if settings.transport == "ws" and settings.has_credentials:
+        log.warning(
+            "no secret is set: addresses of taps made before a restart will be "
+            "refused after it (set TAPDECK_SECRET)"
+        )
+    return secrets.token_bytes(32)
+
+
+def _options(settings: Settings) -> RendezvousOptions:
     ports = settings.rtp_listen
     order = settings.l16_byte_order
     return RendezvousOptions(

@@ -21,12 +21,12 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from server.audio import StreamInfo
 from server.library.announced import read_announced
 from server.library.files import sync
+from server.library.interrupted import Interrupted
 from server.library.journal import JournalFacts, facts_within, read_journal
 from server.library.layout import (
     ANNOUNCED_SUFFIX,
@@ -54,21 +54,6 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_S = 1.0
 MAX_PAUSE_S = 60.0
 _HEAD_BYTES = 256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interrupted:
-    """A recording that was being written when a server ended."""
-
-    recording_id: str
-    info: StreamInfo
-    samples: int
-    """In the file."""
-    facts: JournalFacts
-    last_write_at: float
-    """Wall clock, seconds since 1970."""
-    is_journaled: bool
-    """Whether all of `info` is known, so that it can be gone on with."""
 
 
 class Recovery:

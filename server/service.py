@@ -85,6 +85,18 @@ class Service:
         await self._stop(tap)
         return self._deck.status(tap)
 
+    def mask(self, control_id: str, *, is_on: bool) -> TapStatus:
+        """Pause the recording of a tap, or let it go on; return the tap as it then is.
+
+        Raises:
+            TapNotFound: There is none of this id that is live.
+        """
+        tap = self._rendezvous.taps.get(control_id)
+        if tap is None:
+            raise TapNotFound(control_id)
+        self._deck.mask(tap, is_on=is_on)
+        return self._deck.status(tap)
+
     def readiness(self) -> Readiness:
         """Tell whether taps can be started and received."""
         reasons = []

@@ -243,6 +243,14 @@ class Settings(BaseSettings):
         ge=0,
         le=10_000,
     )
+    reconnect_grace_s: float = _setting(
+        15.0,
+        "how long a tap whose connection broke, or whose server was restarted, may "
+        "take to go on in the same recording",
+        "a number of seconds from 0 to 3600",
+        ge=0,
+        le=3600,
+    )
     idle_timeout_s: float = _setting(
         60.0,
         "time without audio after which a tap that nobody else ends is over",

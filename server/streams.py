@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from server.audio import StreamInfo
+from server.audio import GapCause, StreamInfo
+from server.library.interrupted import Interrupted
 from server.log import TapLog
+from server.rtp.address import address_text
 from server.sinks.base import AudioSink, StreamSummary
 from server.taps.media_facts import media_facts
 from server.taps.tap import EndReason, Tap
@@ -21,7 +23,8 @@ from server.track import Track
 
 log = logging.getLogger(__name__)
 
-SinkFactory = Callable[[StreamInfo], Sequence[AudioSink]]
+SinkFactory = Callable[[StreamInfo, bool], Sequence[AudioSink]]
+"""Told whether the sinks are to go on with what there is from before a restart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class TapStream:
         sinks: SinkFactory,
         encoding: str = "pcm16",
         announced_id: str = "",
+        interrupted: Sequence[Interrupted] = (),
     ) -> None:
         self.tap = tap
         self.tracks: list[Track] = []
@@ -61,6 +65,9 @@ class TapStream:
         self._new_recording_id = new_recording_id
         self._sinks = sinks
         self._encoding = encoding
+        self.interrupted = {each.info.track: each for each in interrupted}
+        """Recordings from before a restart that nothing has gone on with yet."""
+        self._is_masked = any(each.facts.is_masked for each in interrupted)
         self.announced_id = announced_id
         """Under which the library knows of the tap until there is audio."""
 
@@ -79,6 +86,19 @@ class TapStream:
                 track.quality.observe(arrived_at, track.length)
             self._tell_warnings(track)
         self._check_size(now)
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether recording is paused."""
+        return self._is_masked
+
+    def mask(self, now: float, *, is_on: bool) -> None:
+        """Pause recording, or let it go on; what was heard before stays as it was."""
+        self.pump(now)
+        self._is_masked = is_on
+        for track in self.tracks:
+            track.is_masked = is_on
+        self.log.info("recording %s", "is paused" if is_on else "goes on")
 
     def _check_size(self, now: float) -> None:
         limit = self.tap.limits.recording_bytes
@@ -106,10 +126,25 @@ class TapStream:
         await asyncio.gather(*(track.abandon(error) for track in self.tracks))
 
     def _begin(self, track: int) -> Track:
+        started_at = self.clock.at(self.tap.session.track_started_at(track))
+        info = self._new_info(track, started_at)
+        past = self.interrupted.get(track)
+        if past is not None and _goes_on(past.info, info):
+            del self.interrupted[track]
+            elapsed = started_at.timestamp() - past.info.started_at
+            offset = max(past.samples, round(elapsed * info.sample_rate))
+            begun = Track(past.info, self._sinks(past.info, True), past, offset)
+            self.log.info("recording %s goes on", past.recording_id)
+        else:
+            begun = Track(info, self._sinks(info, False))
+            self.log.info("recording %s begins", info.recording_id)
+        begun.is_masked = self._is_masked
+        return begun
+
+    def _new_info(self, track: int, started_at: datetime) -> StreamInfo:
         tap = self.tap
         audio_format = tap.session.track_format(track)
-        started_at = self.clock.at(tap.session.track_started_at(track))
-        info = StreamInfo(
+        return StreamInfo(
             recording_id=self._new_recording_id(started_at),
             control_id=tap.control_id,
             call_id=media_facts(tap).call_id,
@@ -126,11 +161,10 @@ class TapStream:
             origin=tap.origin.value,
             encoding=self._encoding,
             announced_id=self.announced_id,
+            source="" if tap.source is None else address_text(tap.source),
+            port=tap.port or 0,
+            is_returning=tap.is_returning,
         )
-        self.log.info("recording %s begins", info.recording_id)
-        begun = Track(info, self._sinks(info))
-        begun.quality.observe(tap.session.track_started_at(track), 0)
-        return begun
 
     def _handle_events(self, now: float) -> None:
         for track, event in self.tap.session.take(now):
@@ -170,7 +204,7 @@ class TapStream:
             lost_packets=tap.session.counts(track.info.track).lost,
             undecodable_packets=self._undecodable(track),
             peak=track.quality.peak,
-            drop_details=tuple(sorted({gap.detail for gap in track.gaps} - {""})),
+            drop_details=_drop_details(track),
         )
         reason = tap.end_reason or EndReason.ERROR
         return verdict_with_audio(evidence, reason, tap.origin, tap.end_detail)
@@ -202,3 +236,16 @@ class TapStream:
     def _undecodable(self, track: Track) -> int:
         # Of what came in a format that is unknown here no track ever heard.
         return track.undecodable + media_facts(self.tap).unsupported_messages
+
+
+def _goes_on(past: StreamInfo, info: StreamInfo) -> bool:
+    """Return whether audio can go on in the file of a recording."""
+    if (past.sample_rate, past.channels) != (info.sample_rate, info.channels):
+        return False
+    return past.encoding == info.encoding
+
+
+def _drop_details(track: Track) -> tuple[str, ...]:
+    """Return why audio that arrived could not be kept."""
+    details = {gap.detail for gap in track.gaps if gap.cause is GapCause.DROPPED}
+    return tuple(sorted(details - {""}))

@@ -30,8 +30,9 @@ from server.audio import OPUS_RATE, AudioFormat, Codec
 from server.destinations import Destinations
 from server.log import mask_tokens
 from server.settings import Settings
+from server.taps.announcement import Announcement
 from server.taps.refusal import TapRefusedError
-from server.taps.rendezvous import Announcement, Rendezvous
+from server.taps.rendezvous import Rendezvous
 from server.taps.tap import EndReason, Tap, TapDirection, TapOrigin, Transport
 
 log = logging.getLogger(__name__)

@@ -25,6 +25,7 @@ from server.audio import (
     Gap,
     GapCause,
     Late,
+    Mask,
     PacketCounts,
     Run,
     Samples,
@@ -36,6 +37,7 @@ from server.audio import (
 from server.codecs.native import NativeAudio
 from server.codecs.registry import Decoder, decoder_for
 from server.library.evidence import Quality
+from server.library.interrupted import Interrupted
 from server.quality.track_quality import TrackQuality
 from server.sinks.base import AudioSink, StreamSummary
 from server.sinks.runner import SinkRunner
@@ -56,8 +58,15 @@ MAX_DECODERS = 8
 class Track:
     """One track: its decoders, its sinks, and the evidence of what became of it."""
 
-    def __init__(self, info: StreamInfo, sinks: Sequence[AudioSink]) -> None:
+    def __init__(
+        self,
+        info: StreamInfo,
+        sinks: Sequence[AudioSink],
+        past: Interrupted | None = None,
+        offset: int = 0,
+    ) -> None:
         self.info = info
+        self._offset = offset
         self._native = NativeAudio.of(info)
         self.length = 0
         """Samples so far, with audio or without."""
@@ -67,6 +76,7 @@ class Track:
         self.changes: list[SourceChange] = []
         self.late: list[Late] = []
         self.missing: dict[GapCause, int] = {}
+        self._is_masked = False
         self._has_failed = False
         """Whether decoding has met an error, which is told once."""
         self._retired_errors = 0
@@ -77,6 +87,8 @@ class Track:
         self._runners = [SinkRunner(sink, info) for sink in sinks]
         for runner in self._runners:
             runner.start()
+        if past is not None:
+            self._go_on_with(past)
 
     @property
     def error(self) -> Exception | None:
@@ -109,9 +121,27 @@ class Track:
         bursts = sum(gap.cause is GapCause.LOST for gap in self.gaps)
         return self.quality.summary(counts, self.missing, bursts)
 
+    @property
+    def is_masked(self) -> bool:
+        """Whether nothing that is heard is kept or passed on, on request."""
+        return self._is_masked
+
+    @is_masked.setter
+    def is_masked(self, is_on: bool) -> None:
+        if is_on is not self._is_masked:
+            self._is_masked = is_on
+            self._tell(Mask(self.length, is_on))
+
     def handle(self, event: TrackEvent) -> None:
         """Take one event of the media session."""
+        if self._offset:
+            event = replace(event, start=event.start + self._offset)
         match event:
+            case Run() | Gap() if self._is_masked:
+                self._note_gap(Gap(event.start, event.length, GapCause.MASKED))
+            case Digit() if self._is_masked:
+                # Digits are what is hidden most often: card numbers.
+                pass
             case Run():
                 self._handle_run(event)
             case Gap():
@@ -145,6 +175,21 @@ class Track:
             self._decoding.cancel()
             await asyncio.gather(self._decoding, return_exceptions=True)
         await asyncio.gather(*(each.abandon(error) for each in self._runners))
+
+    def _go_on_with(self, past: Interrupted) -> None:
+        """Take over what is known of the recording from before a restart."""
+        facts = past.facts
+        for gap in facts.gaps:
+            self._count_gap(gap)
+        self.digits += facts.digits
+        self.changes += facts.changes
+        self.late += facts.late
+        self.length = past.samples
+        away = self._offset - past.samples
+        if away > 0:
+            self._note_gap(
+                Gap(past.samples, away, GapCause.DISCONNECTED, "the server restarted")
+            )
 
     async def _decode_all(self) -> None:
         while self._decoding is not None:

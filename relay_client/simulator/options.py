@@ -98,6 +98,13 @@ class MediaOptions:
     open and says nothing more."""
     second_connection: Seconds | None = None
     """After so many seconds the audio goes on over a new connection."""
+    break_at: Seconds | None = None
+    """After so many seconds the WebSocket is cut; what is due until `reconnect_after`
+    is over is lost."""
+    reconnect_after: Seconds = 1.0
+    reconnect_for: Seconds = 0.0
+    """For how long a new WebSocket is tried when the destination has cut the old one;
+    what is due meanwhile is lost."""
 
     ssrcs: Literal["one", "two", "changing"] = "one"
     """RTP sources: one; two at once, speak and listen; or one after the other."""

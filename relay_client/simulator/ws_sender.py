@@ -18,6 +18,8 @@ from relay_client.simulator.ws_plan import Message
 
 _CONNECT_TIMEOUT = 5.0
 _CLOSE_TIMEOUT = 2.0
+_RECONNECT_INTERVAL = 0.1
+_RECONNECT_PATIENCE = 30.0
 
 
 class MessagePlan(Protocol):
@@ -122,6 +124,9 @@ class WsSender:
         self._ssl = ssl_context
         self._schedule = Schedule()
         self._connection: _Connection | None = None
+        self._preamble: list[str] = []
+        self._is_over = False
+        self._reconnecting: asyncio.Task[None] | None = None
 
     def source(self) -> tuple[str, int] | None:
         """Return None: the platform is a client here."""
@@ -141,31 +146,39 @@ class WsSender:
         """Send until `stop`, the end of the audio, or a close by the destination."""
         plan = self._make_plan(feed)
         self._schedule.start()
-        second_at = self._options.second_connection
+        second_at, break_at = self._options.second_connection, self._options.break_at
+        self._preamble = plan.preamble()
         # The destination may go at any time; that ends the tap like anything else.
         with contextlib.suppress(OSError):
-            await self._send_texts(plan.preamble())
+            await self._send_texts(self._preamble)
             for message in plan.messages():
                 if not await self._schedule.reach(message.at):
                     break
                 if second_at is not None and message.at >= second_at:
                     second_at = None
                     await self._move(plan)
+                if break_at is not None and message.at >= break_at:
+                    break_at = None
+                    self._break()
                 await self._send(message)
             if self._options.end == "close":
                 await self._send_texts(plan.farewell())
 
     def stop(self) -> None:
         """Make `run` end soon."""
+        self._is_over = True
         self._schedule.stop()
 
     async def close(self) -> None:
         """End the connection as the options say."""
+        self._is_over = True
+        await self._stop_reconnecting()
         if self._connection is not None:
             await self._end(self._connection)
 
     async def release(self) -> None:
         """Let go of everything, also of a connection that was left silent."""
+        await self._stop_reconnecting()
         if self._connection is not None:
             await self._connection.cut()
 
@@ -175,8 +188,50 @@ class WsSender:
         return connection
 
     def _on_lost(self, connection: _Connection) -> None:
-        if connection is self._connection:
+        if connection is not self._connection:
+            return
+        if self._options.reconnect_for and not self._is_over:
+            self._connection = None
+            self._reconnect(connection, 0.0, self._options.reconnect_for)
+        else:
             self._schedule.stop()
+
+    def _break(self) -> None:
+        """Cut the connection, and come back later."""
+        old, self._connection = self._connection, None
+        self._reconnect(old, self._options.reconnect_after, _RECONNECT_PATIENCE)
+
+    def _reconnect(
+        self, old: _Connection | None, after: float, patience: float
+    ) -> None:
+        self._reconnecting = asyncio.create_task(
+            self._connect_again(old, after, patience), name="tap destination reconnect"
+        )
+
+    async def _connect_again(
+        self, old: _Connection | None, after: float, patience: float
+    ) -> None:
+        """Try until it works, or for too long, which is the end of the tap."""
+        if old is not None:
+            await old.cut()
+        await asyncio.sleep(after)
+        give_up_at = self._schedule.now() + patience
+        while self._schedule.now() < give_up_at:
+            try:
+                connection = await self._connect()
+                for text in self._preamble:
+                    await connection.send(text)
+            except OSError:
+                await asyncio.sleep(_RECONNECT_INTERVAL)
+            else:
+                self._connection = connection
+                return
+        self._schedule.stop()
+
+    async def _stop_reconnecting(self) -> None:
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+            await asyncio.gather(self._reconnecting, return_exceptions=True)
 
     async def _move(self, plan: MessagePlan) -> None:
         """Go on over a new connection and end the old one."""
@@ -194,6 +249,10 @@ class WsSender:
             if self._connection is not None:
                 await self._connection.send(message.data)
                 is_sent = True
+        except OSError:
+            # It is lost; who looks after reconnecting knows.
+            if not self._options.reconnect_for:
+                raise
         finally:
             if message.span is not None:
                 self._log.add(

@@ -10,6 +10,7 @@ is true.
     {"what": "digit", "start": 9000, "digit": "5", "length": 800}
     {"what": "change", "start": 9600, "text": "SSRC 0x1234abcd"}
     {"what": "late", "start": 8000, "length": 160}
+    {"what": "mask", "start": 9600, "on": true}
     {"what": "resume", "position": 9600}
 
 The last is where another server went on: what was told of later positions is void.
@@ -32,6 +33,7 @@ from server.audio import (
     Gap,
     GapCause,
     Late,
+    Mask,
     SourceChange,
     StreamInfo,
     TrackNote,
@@ -63,6 +65,8 @@ class JournalFacts:
     digits: list[Digit] = field(default_factory=list)
     changes: list[SourceChange] = field(default_factory=list)
     late: list[Late] = field(default_factory=list)
+    is_masked: bool = False
+    """Whether recording was paused at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +201,8 @@ def _take(found: Fields, facts: JournalFacts) -> None:
         facts.changes.append(SourceChange(found.whole("start"), found.text("text")))
     elif what == "late":
         facts.late.append(Late(found.whole("start"), found.whole("length")))
+    elif what == "mask":
+        facts.is_masked = found.flag("on")
 
 
 def gaps_within(gaps: Iterable[Gap], samples: int) -> list[Gap]:
@@ -227,6 +233,7 @@ def facts_within(facts: JournalFacts, samples: int) -> JournalFacts:
         [each for each in facts.digits if each.start < samples],
         [each for each in facts.changes if each.start < samples],
         [each for each in facts.late if each.start < samples],
+        facts.is_masked,
     )
 
 
@@ -243,6 +250,8 @@ def _note_line(event: TrackNote) -> bytes:
             return _line("change", start=event.start, text=event.what)
         case Late():
             return _line("late", start=event.start, length=event.length)
+        case Mask():
+            return _line("mask", start=event.start, on=event.is_on)
 
 
 def _line(what: str, **content: object) -> bytes:

@@ -26,6 +26,19 @@ def normal_address(host: str, port: int) -> Address:
     return str(address.ipv4_mapped or address), port
 
 
+def address_text(address: Address) -> str:
+    """Return an address as `IP:PORT`."""
+    return f"{address[0]}:{address[1]}"
+
+
+def parse_address(text: str) -> Address | None:
+    """Read what `address_text` wrote; None if it is nothing like that."""
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit()):
+        return None
+    return normal_address(host, int(port)) if 0 < int(port) < 65_536 else None
+
+
 def network_of(host: str) -> str:
     """Return what one sender can be taken to have: an IPv4 address or an IPv6 /64."""
     if ":" not in host:

@@ -24,7 +24,9 @@ class TapLimits:
     """The same over WebSocket, which normally ends with a close; also where there
     has been no audio yet."""
     grace: float = 2.0
-    """After the sender closed its stream, for it to come back."""
+    """After the sender said that its stream is over, for it to go on after all."""
+    reconnect: float = 15.0
+    """After the WebSocket of a tap with a token of its own closed, for another one."""
     idle: float = 60.0
     """Without audio before a tap is over that nobody controls or is connected to."""
     forgotten: float = 4 * 3600.0

@@ -18,15 +18,15 @@ from __future__ import annotations
 
 import hmac
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
-from server.audio import AudioFormat, ByteOrder
+from server.audio import AudioFormat
 from server.rtp.address import Address, network_of, normal_address
 from server.rtp.demux import NewSource, RtpDemux
 from server.rtp.ended import AFTER_END_TIME
 from server.rtp.payload_types import PayloadFormats
 from server.rtp.session import RtpSession
+from server.taps.announcement import Announcement, PastTap, RendezvousOptions
 from server.taps.limits import TapLimits
 from server.taps.refusal import TapRefusedError
 from server.taps.source_limit import SourceLimit
@@ -48,39 +48,6 @@ for such taps is more."""
 
 MAX_REMEMBERED = 10_000
 """Ended taps whose tokens are recognised as used up."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RendezvousOptions:
-    """What is taken, and how much of it."""
-
-    accept_any: bool = False
-    static_tokens: frozenset[str] = frozenset()
-    ports: Sequence[int] = ()
-    """UDP ports to open for one tap each; empty when all taps share one port."""
-    max_taps: int = 4000
-    max_taps_per_source: int = 0
-    """Of one call, or from one network that nobody announced; 0 for no limit."""
-    expected: AudioFormat
-    """What a tap that nobody announced is taken to carry."""
-    l16_byte_order: ByteOrder | None = None
-    """None: found out by listening."""
-    reorder_window: float = 0.4
-    """Seconds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Announcement:
-    """A tap about to be asked for."""
-
-    transport: Transport
-    direction: TapDirection
-    origin: TapOrigin
-    expected: AudioFormat
-    call_id: str = ""
-    node_id: str = ""
-    from_number: str = ""
-    to_number: str = ""
 
 
 class Rendezvous:
@@ -145,12 +112,34 @@ class Rendezvous:
         self._sources.add(tap.control_id, announcement.call_id)
         if announcement.transport is Transport.WS:
             tap.token = self._signer.issue(tap.control_id, int(wall) + TOKEN_LIFE)
+            tap.is_returning = True
             self._by_token[tap.token] = tap
         elif self._options.ports:
             tap.port = self._take_port(now)
             self._demux.add_port(tap.port, self._rtp_session(tap))
         else:
             self._await_source(tap)
+        return self._register(tap)
+
+    def restore(self, past: PastTap, *, now: float, resume_by: float) -> Tap | None:
+        """Expect the audio of a tap from before a restart, until `resume_by`.
+
+        Its connection shows the token that it was given then, or its RTP comes from
+        where it came from. None if that cannot be told here.
+        """
+        if past.port is not None and past.port not in self._free_ports:
+            return None
+        if past.transport is Transport.RTP and not (past.port or past.source):
+            return None
+        tap = self._new_tap(past.announcement, past.control_id, now)
+        tap.is_control_lost = tap.is_returning = True
+        tap.resume_by = resume_by
+        tap.source, tap.port = past.source, past.port
+        if tap.port is not None:
+            self._free_ports.remove(tap.port)
+            self._demux.add_port(tap.port, self._rtp_session(tap), tap.source)
+        elif tap.source is not None:
+            self._demux.add_source(tap.source, self._rtp_session(tap))
         return self._register(tap)
 
     def source_named(
@@ -166,7 +155,7 @@ class Rendezvous:
         """
         if sent is not None:
             self._rtp_session(tap).expect(PayloadFormats(sent))
-        source = normal_address(*source)
+        source = tap.source = normal_address(*source)
         self._stop_awaiting(tap)
         if tap.port is None:
             self._demux.add_source(source, self._rtp_session(tap))
@@ -248,7 +237,9 @@ class Rendezvous:
             self.refused["tap_is_over"] += 1
             raise TapRefusedError(410, "This tap is over.")
         # Ours from before a restart, or a sister's with the same secret.
-        return self._unannounced(TapOrigin.FOREIGN, control_id, now)
+        tap = self._unannounced(TapOrigin.FOREIGN, control_id, now)
+        tap.is_returning = True
+        return tap
 
     def _unannounced(self, origin: TapOrigin, control_id: str, now: float) -> Tap:
         self._check_room()
@@ -302,6 +293,7 @@ class Rendezvous:
         tap = self._register(self._new_tap(announcement, self._new_id(), now))
         self._sources.add(tap.control_id, network)
         self._guests[tap.control_id] = network
+        tap.source = source.addr
         self._demux.add_source(source.addr, self._rtp_session(tap))
 
     def _await_source(self, tap: Tap) -> None:

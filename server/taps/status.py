@@ -42,6 +42,8 @@ class TapStatus:
     """Who asked for it: `relay`, `api`, `static` or `foreign`."""
     state: str
     """`waiting`, `receiving`, `stalled`, `finished` or `failed`."""
+    is_paused: bool = False
+    """Whether nothing that is heard is kept or passed on, because somebody asked."""
     from_number: str = ""
     to_number: str = ""
     codec: str = ""

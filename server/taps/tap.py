@@ -18,12 +18,11 @@ Pure: every method takes `now`, monotonic seconds.
 from __future__ import annotations
 
 import enum
-from collections import Counter
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from server.audio import AudioFormat, PacketCounts, TrackEvent
+from server.rtp.address import Address
 from server.taps.limits import TapLimits
+from server.taps.media_session import MediaSession
 
 
 class TapState(enum.StrEnum):
@@ -115,70 +114,13 @@ class EndReason(enum.StrEnum):
     """The recording became as long or as large as one may be."""
     REFUSED = "refused"
     NO_AUDIO = "no_audio"
+    INTERRUPTED = "interrupted"
     ERROR = "error"
 
     @property
     def is_from_media(self) -> bool:
         """Whether a returning sender takes this end back."""
         return self in (EndReason.CLOSED, EndReason.BYE)
-
-
-class MediaSession(Protocol):
-    """Network input of one tap turned into audio at positions.
-
-    `server.rtp.session` and `server.taps.ws_session` are the two kinds.
-    """
-
-    drops: Counter[str]
-    """What was not used, by reason."""
-
-    @property
-    def last_media_at(self) -> float | None:
-        """When audio was last accepted, `None` before the first."""
-        ...
-
-    @property
-    def ended(self) -> str | None:
-        """Why the media itself says that it is over: `bye`, `stop` or not at all."""
-        ...
-
-    @property
-    def ended_at(self) -> float | None:
-        """When the media said that it is over."""
-        ...
-
-    @property
-    def track_count(self) -> int:
-        """How many tracks have begun."""
-        ...
-
-    def take(self, now: float) -> list[tuple[int, TrackEvent]]:
-        """Return what is due, in order of position on each track."""
-        ...
-
-    def finish(self, now: float, *, pad: bool) -> None:
-        """Make everything held due; with `pad`, silence up to `now` as well."""
-        ...
-
-    def track_format(self, track: int) -> AudioFormat:
-        """Return the format that the track began with."""
-        ...
-
-    def track_started_at(self, track: int) -> float:
-        """Return when position 0 of the track was heard."""
-        ...
-
-    def counts(self, track: int) -> PacketCounts:
-        """Return a copy of the counters of the track."""
-        ...
-
-    def get_timer(self) -> float | None:
-        """Return when `handle_timer` wants to be called."""
-        ...
-
-    def handle_timer(self, now: float) -> None:
-        """Give up on what is overdue."""
-        ...
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -198,8 +140,14 @@ class Tap:
     to_number: str = ""
     token: str = field(default="", repr=False)
     """The secret of its WebSocket address; empty over RTP."""
+    is_returning: bool = False
+    """Whether the token of a new connection shows that it is of this tap."""
     port: int | None = None
     """The local UDP port opened for this tap alone, if there is one."""
+    source: Address | None = None
+    """Where its RTP comes from, if that is known."""
+    resume_by: float | None = None
+    """Of one from before a restart: when its audio must have come back."""
     state: TapState = TapState.WAITING
     accepted_at: float | None = None
     is_confirmed: bool = False
@@ -244,9 +192,8 @@ class Tap:
         """Note that a WebSocket of this tap is gone."""
         self.connections -= 1
         if self.connections == 0:
-            self._media_over(
-                EndReason.CLOSED, self._last_sign(now, detail), now, detail
-            )
+            ended_at = self._last_sign(now, detail)
+            self._media_over(EndReason.CLOSED, ended_at, now, detail)
 
     def control_ended(
         self,
@@ -354,7 +301,10 @@ class Tap:
             return
         self.end_reason, self.end_detail = reason, detail
         self.ended_at = ended_at
-        self.finish_at = now + self.limits.grace
+        is_broken = reason is EndReason.CLOSED and self.session.ended is None
+        may_return = is_broken and self.is_returning
+        limits = self.limits
+        self.finish_at = now + (limits.reconnect if may_return else limits.grace)
 
     def _take_back_media_end(self) -> None:
         if self.end_reason is not None and self.end_reason.is_from_media:
@@ -367,6 +317,10 @@ class Tap:
         longest = self.limits.duration
         if longest and self._recorded(now) >= longest:
             self.end(EndReason.LIMIT, now, f"{longest:g} s")
+            return
+        if last is None and self.resume_by is not None:
+            if now >= self.resume_by:
+                self.end(EndReason.INTERRUPTED, now)
             return
         if last is None and not self.is_confirmed and self.accepted_at is not None:
             if now - self.accepted_at >= self.limits.sign:

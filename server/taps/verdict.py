@@ -57,18 +57,36 @@ _ENDINGS = {
     EndReason.LIMIT: "The limit for one recording was reached.",
     EndReason.REFUSED: "The platform refused the tap.",
     EndReason.NO_AUDIO: "The platform agreed to tap, and no audio came.",
+    EndReason.INTERRUPTED: ("This server ended while the tap went on (interrupted)."),
     EndReason.ERROR: "This server could not go on with the tap.",
 }
 
 # Ends after which audio may still have followed.
-_UNCERTAIN = frozenset({EndReason.SHUTDOWN, EndReason.LIMIT, EndReason.ERROR})
+_UNCERTAIN = frozenset(
+    {
+        EndReason.SHUTDOWN,
+        EndReason.LIMIT,
+        EndReason.INTERRUPTED,
+        EndReason.ERROR,
+    }
+)
 
 
 def verdict_with_audio(
     evidence: TrackEvidence, reason: EndReason, origin: TapOrigin, detail: str = ""
 ) -> TrackVerdict:
     """Judge a track that has audio."""
-    ending = _sentence(reason, detail)
+    verdict = _verdict_with_audio(evidence, reason, origin, _sentence(reason, detail))
+    masked = evidence.missing.get(GapCause.MASKED, 0) / evidence.sample_rate
+    if not masked:
+        return verdict
+    kept_out = f"{masked:.2f} s were kept out on request."
+    return TrackVerdict(verdict.outcome, f"{verdict.reason} {kept_out}")
+
+
+def _verdict_with_audio(
+    evidence: TrackEvidence, reason: EndReason, origin: TapOrigin, ending: str
+) -> TrackVerdict:
     losses = _losses(evidence)
     dropped = evidence.missing.get(GapCause.DROPPED, 0)
     if dropped and sum(evidence.missing.values()) >= evidence.samples:
@@ -125,6 +143,9 @@ def _losses(evidence: TrackEvidence) -> str:
     if evidence.undecodable_packets:
         packets = _packets(evidence.undecodable_packets)
         parts.append(f"{packets} could not be decoded.")
+    if broken := evidence.missing.get(GapCause.DISCONNECTED, 0):
+        seconds = broken / evidence.sample_rate
+        parts.append(f"{seconds:.2f} s passed without a connection.")
     if dropped:
         because = ", ".join(evidence.drop_details)
         because = f" ({because})" if because else ""

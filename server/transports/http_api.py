@@ -95,6 +95,14 @@ class TapService(Protocol):
         """
         ...
 
+    def mask(self, control_id: str, *, is_on: bool) -> TapStatus:
+        """Pause the recording of a tap, or let it go on.
+
+        Raises:
+            TapNotFound: There is none of this id.
+        """
+        ...
+
     def readiness(self) -> Readiness:
         """Tell whether taps can be started and received."""
         ...
@@ -126,6 +134,8 @@ class HttpApi:
                 web.get("/api/v1/taps", self._get_taps),
                 web.post("/api/v1/taps", self._post_tap),
                 web.delete("/api/v1/taps/{control_id}", self._delete_tap),
+                web.post("/api/v1/taps/{control_id}/pause", self._pause_tap),
+                web.post("/api/v1/taps/{control_id}/resume", self._resume_tap),
                 web.get("/api/v1/recordings", self._get_recordings),
                 web.get("/api/v1/recordings/{id}", self._get_recording),
                 web.patch("/api/v1/recordings/{id}", self._patch_recording),
@@ -177,6 +187,21 @@ class HttpApi:
             raise ProblemError(404, "There is no tap of this control id.") from None
         except TimeoutError:
             raise ProblemError(504, "Nobody answered about this tap in time.") from None
+        finally:
+            self._listed = None
+        return _json(tap_json(status))
+
+    async def _pause_tap(self, request: web.Request) -> web.Response:
+        return self._mask_tap(request, is_on=True)
+
+    async def _resume_tap(self, request: web.Request) -> web.Response:
+        return self._mask_tap(request, is_on=False)
+
+    def _mask_tap(self, request: web.Request, *, is_on: bool) -> web.Response:
+        try:
+            status = self._taps.mask(request.match_info["control_id"], is_on=is_on)
+        except TapNotFound:
+            raise ProblemError(404, "There is no tap of this control id.") from None
         finally:
             self._listed = None
         return _json(tap_json(status))

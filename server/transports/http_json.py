@@ -18,6 +18,7 @@ def tap_json(status: TapStatus) -> JsonObject:
         "transport": status.transport,
         "origin": status.origin,
         "state": status.state,
+        "paused": status.is_paused,
         "reason": status.reason,
         "from": status.from_number,
         "to": status.to_number,

@@ -30,9 +30,10 @@ from server.audio import PCMU_8000
 from server.config import load_settings
 from server.log import setup_logging
 from server.rtp.demux import RtpDemux
+from server.taps.announcement import RendezvousOptions
 from server.taps.limits import TapLimits
-from server.taps.rendezvous import Rendezvous, RendezvousOptions
-from server.taps.tap import MediaSession
+from server.taps.media_session import MediaSession
+from server.taps.rendezvous import Rendezvous
 from server.taps.tokens import TokenSigner
 from server.taps.ws_session import WsSession
 from server.transports.ws_tap import TapEndpoint

@@ -76,6 +76,8 @@ class KilledServer:
         self.directory = directory
         self.simulator = simulator
         self.settings = settings
+        self.relay_transport = "rtp"
+        """Of the taps that the server asks for itself."""
         self.max_files = 0
         """Descriptors that the server may have; 0 for as many as there are."""
         self.http_port = _free_port(socket.SOCK_STREAM)
@@ -103,7 +105,8 @@ class KilledServer:
                 "SIGNALWIRE_API_TOKEN": TOKEN,
                 "SIGNALWIRE_SPACE": self.simulator.host,
                 "SIGNALWIRE_RELAY_SCHEME": "ws",
-                "TAPDECK_TAP_URI": f"rtp://127.0.0.1:{self.rtp_port}",
+                "TAPDECK_TAP_URI": self.tap_uri,
+                "TAPDECK_RECONNECT_GRACE_S": "0",
                 "TAPDECK_ALLOW_PRIVATE_RTP": "true",
                 "TAPDECK_HTTP_LISTEN": f"127.0.0.1:{self.http_port}",
                 "TAPDECK_RTP_LISTEN": f"127.0.0.1:{self.rtp_port}",
@@ -114,6 +117,12 @@ class KilledServer:
         )
         self._reading = asyncio.create_task(self._read(), name="read the log")
         await until(lambda: "recordings: " in self.log, 60)
+
+    @property
+    def tap_uri(self) -> str:
+        if self.relay_transport == "ws":
+            return f"ws://127.0.0.1:{self.http_port}/tap"
+        return f"rtp://127.0.0.1:{self.rtp_port}"
 
     def begin(self, *, websockets: int, rtp: int) -> None:
         """Place as many calls as taps are wanted; each has a tone of its own."""
@@ -146,7 +155,7 @@ class KilledServer:
             for tap in call.taps.values()
         )
 
-    async def kill(self) -> tuple[float, list[TapLog]]:
+    async def kill(self, *, hang_up: bool = True) -> tuple[float, list[TapLog]]:
         """Kill the server; return when, and what had been sent to it."""
         assert self._process is not None
         assert self._reading is not None
@@ -167,8 +176,9 @@ class KilledServer:
         await self._process.wait()
         await self._reading
         self._process = None
-        calls = [call for _, call in self.calls.values()]
-        await asyncio.gather(*(call.hang_up() for call in calls))
+        if hang_up:
+            calls = [call for _, call in self.calls.values()]
+            await asyncio.gather(*(call.hang_up() for call in calls))
         return killed_at, [log for log in logs if log.sent]
 
     async def close(self) -> None:
@@ -186,6 +196,12 @@ class KilledServer:
             for path in documents
             if ids is None or path.stem in ids
         ]
+
+    def audio(self, recording: Recording) -> Audio:
+        (path,) = self.directory.glob(f"20*/*/*/{recording.id}.wav")
+        samples, _ = soundfile.read(path, dtype="int16")
+        audio: Audio = samples
+        return audio
 
     async def _read(self) -> None:
         assert self._process is not None

@@ -140,6 +140,8 @@ async def rig(
             "rtp_listen": "127.0.0.1:0",
             "recordings_dir": str(directory),
             "allow_private_rtp": "true",
+            # A sender that says nothing but closes is not waited for long.
+            "reconnect_grace_s": "2",
         }
         settings = load_settings(file=None, environ={}, flags={**given, **flags})
         async with TapServer(settings, local_taps=True) as server:

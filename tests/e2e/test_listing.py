@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from server.audio import PCMU_8000
-from server.taps.rendezvous import Announcement
+from server.taps.announcement import Announcement
 from server.taps.tap import EndReason, TapDirection, TapOrigin, Transport
 from tests.e2e.rig import rig, until
 from tests.e2e.test_ends import WS, api

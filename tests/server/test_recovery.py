@@ -19,9 +19,10 @@ from server.audio import AudioBlock, Digit, Gap, GapCause, Outcome
 from server.library import store
 from server.library.announced import AnnouncedTap
 from server.library.files import write_synced
+from server.library.interrupted import Interrupted
 from server.library.recording import Recording
 from server.library.store import Library
-from server.recovery import Interrupted, Recovery
+from server.recovery import Recovery
 from server.sinks.partial import PartialRecording
 from tests.server.library.builders import NOON, recording
 from tests.server.sinks.test_runner import INFO

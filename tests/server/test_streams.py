@@ -35,9 +35,9 @@ from server.sinks.base import AudioSink, StreamSummary
 from server.sinks.recorder import describe
 from server.streams import Clock, TapStream
 from server.taps.limits import TapLimits
+from server.taps.media_session import MediaSession
 from server.taps.tap import (
     EndReason,
-    MediaSession,
     Tap,
     TapDirection,
     TapOrigin,
@@ -114,7 +114,7 @@ def a_stream(
     )
     remaining = iter(sinks)
 
-    def next_sink(_: StreamInfo) -> list[AudioSink]:
+    def next_sink(_: StreamInfo, _resume: bool) -> list[AudioSink]:
         return [next(remaining)]
 
     return TapStream(

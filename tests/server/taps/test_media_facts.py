@@ -9,8 +9,8 @@ from server.rtp.payload_types import PayloadFormats
 from server.rtp.session import RtpSession
 from server.taps.limits import TapLimits
 from server.taps.media_facts import MediaFacts, media_facts
+from server.taps.media_session import MediaSession
 from server.taps.tap import (
-    MediaSession,
     Tap,
     TapDirection,
     TapOrigin,

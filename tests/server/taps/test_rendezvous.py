@@ -12,14 +12,10 @@ from server.rtp.demux import RtpDemux
 from server.rtp.packet import RtpPacket
 from server.rtp.session import RtpSession
 from server.taps import rendezvous as rendezvous_module
+from server.taps.announcement import Announcement, RendezvousOptions
 from server.taps.limits import TapLimits
 from server.taps.refusal import TapRefusedError
-from server.taps.rendezvous import (
-    TOKEN_LIFE,
-    Announcement,
-    Rendezvous,
-    RendezvousOptions,
-)
+from server.taps.rendezvous import TOKEN_LIFE, Rendezvous
 from server.taps.tap import (
     EndReason,
     Tap,

@@ -17,8 +17,9 @@ from aiohttp import web
 
 from server.audio import PCMU_8000, Run
 from server.rtp.demux import RtpDemux
+from server.taps.announcement import Announcement, RendezvousOptions
 from server.taps.limits import TapLimits
-from server.taps.rendezvous import Announcement, Rendezvous, RendezvousOptions
+from server.taps.rendezvous import Rendezvous
 from server.taps.tap import (
     EndReason,
     Tap,

@@ -1,0 +1,23 @@
+"""A recording that a server did not live to finish."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from server.audio import StreamInfo
+from server.library.journal import JournalFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted:
+    """A recording that was being written when a server ended."""
+
+    recording_id: str
+    info: StreamInfo
+    samples: int
+    """In the file."""
+    facts: JournalFacts
+    last_write_at: float
+    """Wall clock, seconds since 1970."""
+    is_journaled: bool
+    """Whether all of `info` is known, so that it can be gone on with."""
