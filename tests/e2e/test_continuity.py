@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from server.library.evidence import EvidenceKind
 from server.library.recording import Recording
 from tests.e2e.killing import killed_server
 from tests.e2e.rig import Audio, reference, rig, sent_by, until
-from tests.e2e.test_ends import WS, the_recording
+from tests.e2e.test_ends import RTP, WS, api, the_recording
 from tests.e2e.together import together
 
 RATE = 8000
@@ -160,3 +161,36 @@ async def test_a_tap_that_does_not_come_back_is_finished_as_interrupted(
         assert recording.end_reason == "interrupted"
         assert recording.state is Outcome.PARTIAL
         assert recording.samples > RATE // 2
+
+
+@together("tap_uri", [WS, RTP])
+async def test_what_is_said_in_a_pause_is_not_kept(
+    tmp_path: Path, tap_uri: str
+) -> None:
+    media = MediaOptions(dtmf="1234", dtmf_at=1.4)
+    async with rig(tmp_path, tap_uri=tap_uri) as here:
+        call = here.place(CallRequest(seconds=None, media=media))
+        await here.hears(call)
+        (control_id,) = here.server.rendezvous.taps
+        await until(lambda: len(sent_by(call)) > 55)
+        status, body = await api(here, "POST", f"/api/v1/taps/{control_id}/pause")
+        assert (status, json.loads(body)["paused"]) == (200, True)
+        paused = len(sent_by(call))
+        await until(lambda: len(sent_by(call)) > paused + 75)
+        status, body = await api(here, "POST", f"/api/v1/taps/{control_id}/resume")
+        assert (status, json.loads(body)["paused"]) == (200, False)
+        await until(lambda: len(sent_by(call)) > paused + 150)
+        await call.hang_up()
+        recording = await the_recording(here, call)
+        audio, expected = here.audio(recording), reference(sent_by(call), "PCMU")
+        (gap,) = [g for g in recording.gaps if g.cause is GapCause.MASKED]
+        start = round(gap.start_s * RATE)
+        end = start + round(gap.length_s * RATE)
+        assert not audio[start:end].any()
+        assert 1 < gap.length_s < 3
+        np.testing.assert_array_equal(audio[:start], expected[:start])
+        np.testing.assert_array_equal(audio[end:], expected[end:])
+        assert not recording.digits
+        assert recording.state is Outcome.COMPLETE, recording.verdict
+        assert "kept out on request" in recording.verdict.reason
+        assert covers(recording)

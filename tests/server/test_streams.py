@@ -31,6 +31,8 @@ from server.audio import (
     TrackNote,
     opus_samples,
 )
+from server.library.interrupted import Interrupted
+from server.library.journal import JournalFacts
 from server.sinks.base import AudioSink, StreamSummary
 from server.sinks.recorder import describe
 from server.streams import Clock, TapStream
@@ -102,6 +104,7 @@ def a_stream(
     *sinks: KeepingSink,
     encoding: str = "pcm16",
     limits: TapLimits | None = None,
+    interrupted: Sequence[Interrupted] = (),
 ) -> TapStream:
     tap = Tap(
         control_id="c",
@@ -123,6 +126,7 @@ def a_stream(
         new_recording_id=lambda at: f"id-{at.timestamp():.0f}",
         sinks=next_sink,
         encoding=encoding,
+        interrupted=interrupted,
     )
 
 
@@ -407,3 +411,105 @@ async def test_a_recording_that_is_large_enough_ends_its_tap() -> None:
     assert stream.tap.end_reason is EndReason.LIMIT
     assert stream.tap.end_detail == "320 bytes"
     await stream.close(1.0)
+
+
+def a_past_recording(*, samples: int, is_masked: bool = False) -> Interrupted:
+    info = StreamInfo(
+        recording_id="past",
+        control_id="c",
+        call_id="",
+        node_id="",
+        direction="both",
+        transport="ws",
+        codec=Codec.PCMU,
+        sample_rate=8000,
+        channels=1,
+        track=0,
+        started_at=1_000_000.0 - 10,
+        origin="relay",
+    )
+    facts = JournalFacts(
+        gaps=[Gap(100, 50, GapCause.LOST)],
+        digits=[Digit(300, "5", 80)],
+        is_masked=is_masked,
+    )
+    return Interrupted(
+        recording_id="past",
+        info=info,
+        samples=samples,
+        facts=facts,
+        last_write_at=0.0,
+        is_journaled=True,
+    )
+
+
+async def test_a_recording_from_before_a_restart_goes_on_where_its_time_is() -> None:
+    sink = KeepingSink()
+    session = ScriptedSession(a_run(0, b"\x00" * 160))
+    past = a_past_recording(samples=8000)
+    stream = a_stream(session, sink, interrupted=[past])
+    stream.pump(0.0)
+    stream.tap.end(EndReason.STOPPED, 1.0)
+    await stream.close(1.0)
+    assert sink.info == past.info
+    # The audio came ten seconds after the recording had begun.
+    assert [block.start for block in sink.blocks] == [80_000]
+    assert sink.summary is not None
+    assert list(sink.summary.gaps) == [
+        Gap(100, 50, GapCause.LOST),
+        Gap(8000, 72_000, GapCause.DISCONNECTED, "the server restarted"),
+    ]
+    assert list(sink.summary.digits) == [Digit(300, "5", 80)]
+    assert sink.summary.length == 80_160
+    assert sink.summary.outcome is Outcome.PARTIAL
+    assert not stream.interrupted
+
+
+async def test_audio_of_another_rate_is_a_recording_of_its_own() -> None:
+    sink = KeepingSink()
+    session = ScriptedSession(a_run(0, b"\x00" * 160))
+    past = a_past_recording(samples=8000)
+    past = replace(past, info=replace(past.info, sample_rate=16_000))
+    stream = a_stream(session, sink, interrupted=[past])
+    stream.pump(0.0)
+    stream.tap.end(EndReason.STOPPED, 1.0)
+    await stream.close(1.0)
+    assert sink.info is not None
+    assert sink.info.recording_id != "past"
+    assert list(stream.interrupted.values()) == [past]
+
+
+async def test_nothing_that_is_heard_in_a_pause_is_kept() -> None:
+    sink = KeepingSink()
+    session = ScriptedSession(a_run(0, b"\x00" * 160))
+    session.lost = 0
+    stream = a_stream(session, sink)
+    stream.mask(0.0, is_on=True)
+    assert stream.is_masked
+    session.events = [
+        (0, a_run(160, b"\x01" * 160)),
+        (0, Gap(320, 160, GapCause.SILENCE)),
+        (0, Digit(330, "4", 80)),
+    ]
+    stream.mask(1.0, is_on=False)
+    session.events = [(0, a_run(480, b"\x02" * 160))]
+    stream.pump(2.0)
+    stream.tap.end(EndReason.STOPPED, 3.0)
+    await stream.close(3.0)
+    assert [block.start for block in sink.blocks] == [0, 480]
+    assert sink.summary is not None
+    assert list(sink.summary.gaps) == [Gap(160, 320, GapCause.MASKED)]
+    assert not sink.summary.digits
+    assert sink.summary.outcome is Outcome.COMPLETE
+    assert sink.summary.reason.endswith("0.04 s were kept out on request.")
+
+
+async def test_a_pause_outlives_the_server() -> None:
+    sink = KeepingSink()
+    session = ScriptedSession(a_run(0, b"\x00" * 160))
+    past = a_past_recording(samples=8000, is_masked=True)
+    stream = a_stream(session, sink, interrupted=[past])
+    stream.pump(0.0)
+    stream.tap.end(EndReason.STOPPED, 1.0)
+    await stream.close(1.0)
+    assert not sink.blocks

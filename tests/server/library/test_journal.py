@@ -17,6 +17,8 @@ from server.audio import (
     Digit,
     Gap,
     GapCause,
+    Late,
+    Mask,
     SourceChange,
     StreamInfo,
     TrackNote,
@@ -71,6 +73,20 @@ def test_names_from_the_wire_are_only_text(tmp_path: Path, name: str) -> None:
     content = read_journal(path)
     assert content is not None
     assert content.info == info
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_a_pause_and_late_packets_are_read_again(tmp_path: Path, is_on: bool) -> None:
+    path = tmp_path / "a.journal"
+    journal = Journal(path)
+    journal.begin(INFO)
+    for note in (Late(160, 80), Mask(800, True), Mask(900, is_on)):
+        journal.note(note)
+    journal.flush()
+    content = read_journal(path)
+    assert content is not None
+    assert content.facts.late == [Late(160, 80)]
+    assert content.facts.is_masked is is_on
 
 
 def test_one_that_is_not_there_tells_nothing(tmp_path: Path) -> None:

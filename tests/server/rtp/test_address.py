@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from server.rtp.address import network_of, normal_address
+from server.rtp.address import (
+    Address,
+    address_text,
+    network_of,
+    normal_address,
+    parse_address,
+)
 
 
 @pytest.mark.parametrize(
@@ -24,3 +30,18 @@ def test_a_network_is_what_one_sender_can_have() -> None:
     assert network_of("198.51.100.7") != network_of("198.51.100.8")
     assert network_of("2001:db8:1:2::1") == network_of("2001:db8:1:2:ffff::9")
     assert network_of("2001:db8:1:2::1") != network_of("2001:db8:1:3::1")
+
+
+@pytest.mark.parametrize(
+    "address", [("203.0.113.7", 40_000), ("2001:db8::7", 1), ("::1", 65_535)]
+)
+def test_an_address_is_read_as_it_was_written(address: Address) -> None:
+    assert parse_address(address_text(address)) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":", "203.0.113.7", "203.0.113.7:", ":4", "h:0", "h:65536", "h:x", "h:²"],
+)
+def test_what_is_no_address_is_none(text: str) -> None:
+    assert parse_address(text) is None

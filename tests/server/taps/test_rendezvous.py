@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from server.audio import PCMU_8000, AudioFormat, Codec
+from server.rtp.address import Address
 from server.rtp.demux import RtpDemux
 from server.rtp.packet import RtpPacket
 from server.rtp.session import RtpSession
 from server.taps import rendezvous as rendezvous_module
-from server.taps.announcement import Announcement, RendezvousOptions
+from server.taps.announcement import Announcement, PastTap, RendezvousOptions
 from server.taps.limits import TapLimits
 from server.taps.refusal import TapRefusedError
 from server.taps.rendezvous import TOKEN_LIFE, Rendezvous
@@ -387,3 +388,56 @@ def test_a_network_may_have_only_so_many_taps_that_nobody_announced() -> None:
     # A proxy on this machine speaks for everybody.
     for _ in range(3):
         meeting.admit(STATIC, now=1.0, wall=WALL)
+
+
+def a_past_tap(
+    transport: Transport, *, port: int | None = None, source: Address | None = None
+) -> PastTap:
+    return PastTap(
+        control_id="past",
+        announcement=an_announcement(transport),
+        port=port,
+        source=source,
+    )
+
+
+def test_a_tap_from_before_a_restart_is_found_by_its_token() -> None:
+    meeting, _ = a_rendezvous()
+    token = TokenSigner(SECRET).issue("past", int(WALL) + 60)
+    tap = meeting.restore(a_past_tap(Transport.WS), now=0.0, resume_by=15.0)
+    assert tap is not None
+    assert meeting.admit(token, now=1.0, wall=WALL) is tap
+    assert (tap.call_id, tap.origin) == ("call", TapOrigin.RELAY)
+    assert tap.is_control_lost
+    assert tap.resume_by == 15.0
+    assert meeting.next_begun() is tap
+
+
+def test_a_tap_from_before_a_restart_is_found_by_its_source() -> None:
+    meeting, demux = a_rendezvous()
+    past = a_past_tap(Transport.RTP, source=SOURCE)
+    tap = meeting.restore(past, now=0.0, resume_by=15.0)
+    assert tap is not None
+    demux.receive_datagrams([(each, SOURCE) for each in packets(1)], 40_000, 1.0)
+    assert heard(tap) == 3
+
+
+def test_a_tap_from_before_a_restart_is_found_by_its_port() -> None:
+    options = RendezvousOptions(expected=PCMU_8000, ports=(40_000, 40_001))
+    meeting, demux = a_rendezvous(options)
+    past = a_past_tap(Transport.RTP, port=40_001, source=SOURCE)
+    tap = meeting.restore(past, now=0.0, resume_by=15.0)
+    assert tap is not None
+    assert announce(meeting, Transport.RTP).port == 40_000
+    demux.receive_datagrams([(each, SOURCE) for each in packets(1)], 40_001, 1.0)
+    assert heard(tap) == 3
+
+
+@pytest.mark.parametrize("port", [None, 50_000])
+def test_a_tap_from_before_a_restart_that_nothing_tells_is_not_waited_for(
+    port: int | None,
+) -> None:
+    meeting, _ = a_rendezvous()
+    past = a_past_tap(Transport.RTP, port=port)
+    assert meeting.restore(past, now=0.0, resume_by=15.0) is None
+    assert not meeting.taps

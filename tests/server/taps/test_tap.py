@@ -410,3 +410,48 @@ def test_a_tap_ends_when_it_has_been_recorded_for_as_long_as_may_be() -> None:
     assert reason(tap) is EndReason.LIMIT
     assert (tap.end_detail, ended_at(tap)) == ("100 s", 100.2)
     assert tap.is_due(100.2)
+
+
+def test_a_tap_with_a_token_of_its_own_is_waited_for_longer() -> None:
+    tap, session = a_tap(transport=Transport.WS)
+    tap.limits = replace(LIMITS, reconnect=30)
+    tap.is_returning = True
+    tap.connected()
+    session.heard(1.0)
+    tap.disconnected(2.0, "1006")
+    tap.observe(31.0)
+    assert not tap.is_due(31.0)
+    tap.connected()
+    assert reason(tap) is None
+    tap.disconnected(40.0)
+    assert not tap.is_due(69.0)
+    assert tap.is_due(70.0)
+
+
+def test_a_stream_that_said_stop_is_not_waited_for_so_long() -> None:
+    tap, session = a_tap(transport=Transport.WS)
+    tap.limits = replace(LIMITS, reconnect=30)
+    tap.is_returning = True
+    tap.connected()
+    session.heard(1.0)
+    session.ended, session.ended_at = "stop", 2.0
+    tap.disconnected(2.0)
+    assert tap.is_due(2.0 + LIMITS.grace)
+
+
+def test_a_tap_from_before_a_restart_waits_for_its_audio_until_then() -> None:
+    tap, _ = a_tap()
+    tap.resume_by = 12.0
+    tap.observe(11.9)
+    assert reason(tap) is None
+    tap.observe(12.0)
+    assert reason(tap) is EndReason.INTERRUPTED
+    assert tap.is_due(12.0)
+
+
+def test_a_tap_whose_audio_came_back_goes_on() -> None:
+    tap, session = a_tap()
+    tap.resume_by = 12.0
+    session.heard(5.0)
+    tap.observe(13.0)
+    assert reason(tap) is None

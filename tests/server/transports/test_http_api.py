@@ -70,6 +70,7 @@ class TestTaps:
                     "transport": "ws",
                     "origin": "api",
                     "state": "receiving",
+                    "paused": False,
                     "reason": "",
                     "from": "+15550100",
                     "to": "+15550199",
@@ -281,6 +282,17 @@ class TestTaps:
         assert response.status == 200
         assert (await response.json())["state"] == "finished"
         assert [status.state for status in deck.taps.live] == ["receiving", "finished"]
+
+    async def test_recording_is_paused_and_goes_on(self, deck: Deck) -> None:
+        deck.taps.live = [tap("tap-1")]
+
+        paused = await deck.client.post(f"{TAPS}/tap-1/pause")
+        resumed = await deck.client.post(f"{TAPS}/tap-1/resume")
+        unknown = await deck.client.post(f"{TAPS}/tap-2/pause")
+
+        assert (paused.status, resumed.status, unknown.status) == (200, 200, 404)
+        assert (await paused.json())["paused"] is True
+        assert (await resumed.json())["paused"] is False
 
     @pytest.mark.parametrize("name", ["nobody", *HOSTILE])
     async def test_stopping_what_is_not_there_is_no_error_of_ours(
