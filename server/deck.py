@@ -27,8 +27,10 @@ from server.documents import (
 )
 from server.library.announced import AnnouncedTap
 from server.library.interrupted import Interrupted
+from server.library.recording import Recording
 from server.library.store import Library
 from server.log import CounterLog
+from server.pairing import Pairing
 from server.rtp.demux import RtpDemux
 from server.sinks.base import AudioSink
 from server.sinks.disk import until_kept
@@ -72,6 +74,7 @@ class Deck:
         now: Callable[[], float],
         after_end: Callable[[Tap], Coroutine[Any, Any, None]],
         on_ended: Callable[[TapStatus], None],
+        on_published: Callable[[Recording], None] = lambda _: None,
         recorder: RecorderOptions | None = None,
         encoding: str = "pcm16",
         interrupted: Callable[[str], Sequence[Interrupted]] = lambda _: (),
@@ -85,7 +88,12 @@ class Deck:
         self._now = now
         self._after_end = after_end
         self._on_ended = on_ended
-        self._recorder = recorder or RecorderOptions()
+        self._pairing = Pairing(
+            library, on_published=on_published, on_joined=self._on_joined
+        )
+        self._recorder = replace(
+            recorder or RecorderOptions(), on_finished=self._pairing.finish
+        )
         self._encoding = encoding
         self._interrupted = interrupted
         self._put_back = put_back
@@ -95,6 +103,8 @@ class Deck:
         self._slots: list[list[TapStream]] = [[] for _ in range(SLOTS)]
         self._finishing: set[asyncio.Task[None]] = set()
         self._tick = 0
+        self._joined: dict[str, str] = {}
+        """Which recording the tracks of lately joined ones became part of."""
         self.recent: deque[TapStatus] = deque(maxlen=MAX_RECENT)
         """The taps that ended last, oldest first."""
 
@@ -190,6 +200,7 @@ class Deck:
 
     def _begin(self, tap: Tap) -> None:
         clock = self._clock()
+        self._pairing.begin(tap)
         announced_id = self._library.new_id(clock.at(tap.created_at))
         interrupted = self._interrupted(tap.control_id)
         stream = TapStream(
@@ -249,11 +260,14 @@ class Deck:
         try:
             await self._close_stream(stream)
             await self._leave_documents(stream)
+            await self._publish(stream)
         finally:
             await asyncio.gather(telling, return_exceptions=True)
         self._counters.observe(tap.control_id, tap.session.drops)
         self._counters.forget(tap.control_id)
         status = describe_tap(tap, stream.tracks, stream.clock)
+        ids = [self._joined.get(each, each) for each in status.recording_ids]
+        status = replace(status, recording_ids=tuple(dict.fromkeys(ids)))
         self.recent.append(status)
         self._on_ended(status)
         stream.log.info("%s (%s)", tap.state.value, tap.end_reason or "error")
@@ -265,6 +279,22 @@ class Deck:
         except Exception as error:
             stream.log.exception("this tap could not be finished")
             await stream.abandon(error)
+
+    async def _publish(self, stream: TapStream) -> None:
+        try:
+            await self._pairing.end(stream.tap)
+        except Exception:
+            # What is finished stays under `.partial`, and the next start finds it.
+            stream.log.exception("what this tap left could not be published")
+
+    def _on_joined(self, ids: Sequence[str], into: str) -> None:
+        """Let what is told of ended taps name the recording that there is now."""
+        for at, status in enumerate(self.recent):
+            if not set(ids).isdisjoint(status.recording_ids):
+                self.recent[at] = replace(status, recording_ids=(into,))
+        self._joined.update(dict.fromkeys(ids, into))
+        while len(self._joined) > 2 * MAX_RECENT:
+            del self._joined[next(iter(self._joined))]
 
     async def _leave_documents(self, stream: TapStream) -> None:
         """Publish what no recorder did."""

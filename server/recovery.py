@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from pathlib import Path
 from server.library.announced import read_announced
 from server.library.files import sync
 from server.library.interrupted import Interrupted
+from server.library.joined import are_sides
 from server.library.journal import JournalFacts, facts_within, read_journal
 from server.library.layout import (
     ANNOUNCED_SUFFIX,
@@ -46,6 +48,7 @@ from server.recovered import (
     info_from_header,
 )
 from server.sinks.disk import words_for
+from server.sinks.joining import join
 from server.sinks.partial import layout_of
 from server.sinks.wav import WavWriter
 
@@ -68,6 +71,8 @@ class Recovery:
         self._layout = library.layout
         self._on_recovered = on_recovered
         self._due: dict[str, set[str]] = {}
+        self._calls: defaultdict[str, set[str]] = defaultdict(set)
+        """Leftovers by the call that they are of."""
         self._begun: set[str] = set()
         """Taps that were announced and have a recording of their own."""
 
@@ -84,6 +89,9 @@ class Recovery:
         """
         self._due = self._layout.unfinished()
         found = [self._look(each) for each in sorted(self._due) if self._is_open(each)]
+        for one in found:
+            if one is not None:
+                self._calls[one.info.call_id].add(one.recording_id)
         interrupted = [one for one in found if one is not None and one.is_journaled]
         self._begun = {one.info.announced_id for one in interrupted} - {""}
         if self._due:
@@ -151,7 +159,7 @@ class Recovery:
     def _make(self, recording_id: str, kinds: set[str]) -> Recording | None:
         draft = self._draft(recording_id)
         if draft is not None:
-            return self._library.publish(draft, has_audio=draft.has_audio)
+            return self._publish(draft)
         if kinds & {AUDIO_SUFFIX, JOURNAL_SUFFIX}:
             interrupted = self._look(recording_id)
             if interrupted is not None:
@@ -166,7 +174,10 @@ class Recovery:
         """Return whether its tap had not ended."""
         if self._layout.document(recording_id).exists():
             return False
-        return self._draft(recording_id) is None
+        draft = self._draft(recording_id)
+        if draft is not None:
+            self._calls[draft.call_id].add(recording_id)
+        return draft is None
 
     def _look(self, recording_id: str) -> Interrupted | None:
         path = self._layout.partial(recording_id)
@@ -195,7 +206,33 @@ class Recovery:
             is_journaled=journal is not None,
         )
 
+    def _publish(self, document: Recording) -> Recording:
+        """Publish a leftover, as one with the other side of its call if that is too."""
+        partner = self._partner_of(document) if document.has_audio else None
+        if partner is None:
+            return self._library.publish(document, has_audio=document.has_audio)
+        whole = join(self._library, [document, partner])
+        self._due.pop(partner.id, None)
+        return whole
+
+    def _partner_of(self, document: Recording) -> Recording | None:
+        if not document.call_id:
+            return None
+        for recording_id in sorted(self._calls[document.call_id]):
+            if recording_id == document.id or recording_id not in self._due:
+                continue
+            other = self._draft(recording_id)
+            if other is None and (found := self._look(recording_id)) is not None:
+                other = self._repaired(found)
+            if other is not None and are_sides(document, other):
+                return other
+        return None
+
     def _finish_interrupted(self, interrupted: Interrupted) -> Recording:
+        return self._publish(self._repaired(interrupted))
+
+    def _repaired(self, interrupted: Interrupted) -> Recording:
+        """Make the file of a recording whole, and return its document."""
         recording_id = interrupted.recording_id
         if interrupted.samples:
             path = self._layout.partial(recording_id)
@@ -207,7 +244,7 @@ class Recovery:
         )
         if not interrupted.is_journaled:
             document = replace(document, codec="")
-        return self._library.publish(document, has_audio=document.has_audio)
+        return document
 
     def _finish_announced(self, recording_id: str) -> Recording | None:
         if recording_id in self._begun:

@@ -84,6 +84,7 @@ class TapStream:
         for track in self.tracks:
             if arrived_at is not None:
                 track.quality.observe(arrived_at, track.length)
+                track.observe_start(self.clock.at(arrived_at).timestamp())
             self._tell_warnings(track)
         self._check_size(now)
 
@@ -230,6 +231,8 @@ class TapStream:
             digits=track.digits,
             changes=track.changes,
             late=track.late,
+            arrival_started_at=track.started_at,
+            sender_started_at=tap.session.sender_started_at(track.info.track),
             custom_parameters=media_facts(tap).custom_parameters,
         )
 

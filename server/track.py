@@ -50,6 +50,9 @@ MAX_BACKLOG_S = 60.0
 MAX_NOTES = 100_000
 """Gaps, digits, changes and late packets remembered for one track, each."""
 
+MAX_START_S = 10.0
+"""Of a track, which tell when it began; later its sender's clock may have drifted."""
+
 Note = TypeVar("Note", Gap, Digit, SourceChange, Late)
 MAX_DECODERS = 8
 """Kept for one track; a sender may announce new formats for ever."""
@@ -76,6 +79,8 @@ class Track:
         self.changes: list[SourceChange] = []
         self.late: list[Late] = []
         self.missing: dict[GapCause, int] = {}
+        self.started_at = info.started_at
+        """When position 0 was, told by all arrivals so far and not only the first."""
         self._is_masked = False
         self._has_failed = False
         """Whether decoding has met an error, which is told once."""
@@ -131,6 +136,16 @@ class Track:
         if is_on is not self._is_masked:
             self._is_masked = is_on
             self._tell(Mask(self.length, is_on))
+
+    def observe_start(self, arrived_at: float) -> None:
+        """Take note of when the latest audio came: the first may have been late.
+
+        Args:
+            arrived_at: Wall clock, seconds since 1970.
+        """
+        length_s = self.length / self.info.sample_rate
+        if length_s < MAX_START_S:
+            self.started_at = min(self.started_at, arrived_at - length_s)
 
     def handle(self, event: TrackEvent) -> None:
         """Take one event of the media session."""

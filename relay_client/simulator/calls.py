@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+import time
 from typing import Literal
 
 from relay_client.simulator.events import (
@@ -90,6 +91,7 @@ class SimCall:
         self.playing: set[str] = set()
         self.refusals = 0
         self.answered_at: float | None = None
+        self.answered_wall = 0.0
         self.changed = Signal()
 
     @property
@@ -123,6 +125,7 @@ class SimCall:
         self.end_reason = end_reason or self.end_reason
         if state is CallState.ANSWERED:
             self.answered_at = asyncio.get_running_loop().time()
+            self.answered_wall = time.time()
         if not (state is CallState.ENDED and self.faults.no_ended):
             self.tell()
         self.changed.notify()

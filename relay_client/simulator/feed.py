@@ -22,6 +22,8 @@ class AudioFeed:
     listen: str
     offset: float = 0.0
     """Seconds of the sources before position 0."""
+    wall_clock: float = 0.0
+    """Seconds since 1970 at position 0, which sender reports tell."""
     _sources: dict[tuple[str, int], Source] = field(default_factory=dict, init=False)
 
     def load(self, sample_rate: int) -> None:

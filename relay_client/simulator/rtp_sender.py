@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import Callable
 
 from relay_client.simulator.feed import AudioFeed
@@ -14,7 +13,7 @@ from relay_client.simulator.rtp_plan import RtpPlan
 from relay_client.simulator.senders import Schedule
 from relay_client.simulator.sent import SentLog
 
-PlanMaker = Callable[[AudioFeed, float], RtpPlan]
+PlanMaker = Callable[[AudioFeed], RtpPlan]
 
 
 class _Endpoint(asyncio.DatagramProtocol):
@@ -58,7 +57,7 @@ class RtpSender:
 
     async def run(self, feed: AudioFeed) -> None:
         """Send until `stop` or the end of the audio."""
-        plan = self._make_plan(feed, time.time())
+        plan = self._make_plan(feed)
         self._schedule.start()
         for datagram in plan.datagrams():
             if not await self._schedule.reach(datagram.at):

@@ -179,7 +179,7 @@ class RtpTrack:
         source = self._source
         data = sender_report(
             ssrc=source.ssrc,
-            wall_clock=self._wall_clock + at,
+            wall_clock=self._wall_clock + packet.end_s,
             timestamp=source.offset + packet.start + packet.samples,
             packets=source.packets,
             octets=source.octets,

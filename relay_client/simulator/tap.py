@@ -7,6 +7,7 @@ starting ──► tapping ──► finished
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 from relay_client.simulator.events import tap_event
@@ -170,8 +171,12 @@ class SimTap:
             rates.add(self.format.changed(media.change).sample_rate)
         for rate in rates:
             await asyncio.to_thread(feed.load, rate)
+        feed.wall_clock = time.time()
         if media.clock == "call" and call.answered_at is not None:
-            feed.offset = asyncio.get_running_loop().time() - call.answered_at
+            # In whole milliseconds, which are whole samples.
+            offset = asyncio.get_running_loop().time() - call.answered_at
+            feed.offset = round(offset, 3)
+            feed.wall_clock = call.answered_wall + feed.offset
         await self._sender.run(feed)
         await self._sender.close()
         self._finish()

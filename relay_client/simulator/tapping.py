@@ -47,14 +47,14 @@ def make_tap(
 def _rtp_sender(
     call: SimCall, request: TapRequest, first: MediaFormat, log: SentLog, seed: int
 ) -> RtpSender:
-    def plan(feed: AudioFeed, wall_clock: float) -> RtpPlan:
+    def plan(feed: AudioFeed) -> RtpPlan:
         return RtpPlan(
             feed,
             request.direction,
             first,
             call.media,
             seed=seed,
-            wall_clock=wall_clock,
+            wall_clock=feed.wall_clock,
         )
 
     return RtpSender(

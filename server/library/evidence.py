@@ -44,7 +44,9 @@ class Evidence:
     """0 for what happened at one moment."""
     kind: EvidenceKind
     cause: str = ""
-    """A few plain words, such as `SSRC 0x1234abcd` or `connection closed (1006)`."""
+    """A few plain words, such as `SSRC 0x1234abcd` or `disk full`."""
+    channel: int | None = None
+    """Of the file, counting from 0; None: all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +77,15 @@ def evidence_json(evidence: Sequence[Evidence]) -> list[JsonObject]:
             "length_s": one.length_s,
             "kind": one.kind.value,
             "cause": one.cause,
+            **channel_json(one.channel),
         }
         for one in evidence
     ]
+
+
+def channel_json(channel: int | None) -> JsonObject:
+    """Return the key that says which channel is meant, if not all are."""
+    return {} if channel is None else {"channel": channel}
 
 
 def parse_evidence(fields: Fields) -> Evidence:
@@ -91,6 +99,7 @@ def parse_evidence(fields: Fields) -> Evidence:
         fields.number("length_s"),
         EvidenceKind(fields.one_of("kind", tuple(EvidenceKind))),
         fields.text("cause"),
+        fields.optional_whole("channel"),
     )
 
 

@@ -71,6 +71,10 @@ class Fields:
             raise FieldError(name, "a whole number from 0 up")
         return value
 
+    def optional_whole(self, key: str) -> int | None:
+        """Return an integer from 0 up, or None where there is none."""
+        return None if self._raw.get(key) is None else self.whole(key)
+
     def integer(self, key: str, default: int | None = None) -> int:
         """Return an integer of any sign."""
         name, value = self._value(key, default)

@@ -14,6 +14,7 @@ from server.audio import GapCause, Outcome, PacketCounts
 from server.library.evidence import (
     Evidence,
     Quality,
+    channel_json,
     evidence_json,
     parse_evidence,
     parse_quality,
@@ -58,6 +59,8 @@ class TimedGap:
     start_s: float
     length_s: float
     cause: GapCause
+    channel: int | None = None
+    """Of the file, counting from 0; None: all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,64 @@ class TimedChange:
 
     start_s: float
     what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One track of a recording that was made of several."""
+
+    channel: int
+    control_id: str
+    direction: str
+    transport: str
+    codec: str
+    started_at: datetime
+    """Of its own first sample."""
+    duration_s: float
+    state: Outcome
+    end_reason: str
+    packets: Packets
+    undecodable: int
+    quality: Quality | None
+
+    def to_json(self) -> JsonObject:
+        """Return it as the document has it."""
+        return {
+            "channel": self.channel,
+            "control_id": self.control_id,
+            "direction": self.direction,
+            "transport": self.transport,
+            "codec": self.codec,
+            "started_at": time_text(self.started_at),
+            "duration_s": self.duration_s,
+            "state": self.state.value,
+            "end_reason": self.end_reason,
+            "packets": _packets_json(self.packets),
+            "undecodable": self.undecodable,
+            "quality": None if self.quality is None else asdict(self.quality),
+        }
+
+    @classmethod
+    def from_json(cls, fields: Fields) -> Part:
+        """Read it.
+
+        Raises:
+            FieldError: A field is missing or of the wrong type.
+        """
+        return cls(
+            channel=fields.whole("channel"),
+            control_id=fields.text("control_id"),
+            direction=fields.text("direction"),
+            transport=fields.text("transport"),
+            codec=fields.text("codec"),
+            started_at=fields.time("started_at"),
+            duration_s=fields.number("duration_s"),
+            state=Outcome(fields.one_of("state", tuple(Outcome))),
+            end_reason=fields.text("end_reason"),
+            packets=_packets(fields.inner("packets")),
+            undecodable=fields.whole("undecodable"),
+            quality=parse_quality(fields.optional_inner("quality")),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +187,15 @@ class Recording:
     """None if no audio ever came."""
     warnings: tuple[str, ...] = ()
     """Names of what sounded wrong, such as `byte_order`."""
+    channel_map: tuple[str, ...] = ()
+    """What each channel is, if there is more than one: `speak`, `listen` or `track N`.
+    The WAV says the same in its comment."""
+    parts: tuple[Part, ...] = ()
+    """The taps of a recording that was made of several, by channel."""
+    arrival_clock_s: float | None = None
+    """When the first sample was, told by many arrivals, seconds since 1970."""
+    sender_clock_s: float | None = None
+    """When the first sample was by the sender's clock (RTCP), seconds since 1970."""
     encoding: str = "pcm16"
     """How samples are kept in the WAV: `pcm16`, or `native` as the codec sent them."""
     sha256: str = ""
@@ -177,6 +247,10 @@ class Recording:
             "evidence_omitted": self.evidence_omitted,
             "quality": None if self.quality is None else asdict(self.quality),
             "warnings": list(self.warnings),
+            "channel_map": list(self.channel_map),
+            "parts": [part.to_json() for part in self.parts],
+            "arrival_clock_s": self.arrival_clock_s,
+            "sender_clock_s": self.sender_clock_s,
             "encoding": self.encoding,
             "sha256": self.sha256,
             "size_bytes": self.size_bytes,
@@ -229,6 +303,10 @@ class Recording:
             evidence_omitted=fields.whole("evidence_omitted", 0),
             quality=parse_quality(fields.optional_inner("quality")),
             warnings=fields.text_list("warnings"),
+            channel_map=fields.text_list("channel_map"),
+            parts=tuple(map(Part.from_json, fields.each("parts"))),
+            arrival_clock_s=fields.optional_real("arrival_clock_s"),
+            sender_clock_s=fields.optional_real("sender_clock_s"),
             encoding=fields.text("encoding", "pcm16"),
             sha256=fields.text("sha256", ""),
             size_bytes=fields.whole("size_bytes", 0),
@@ -250,7 +328,12 @@ def _packets_json(packets: Packets) -> JsonObject:
 
 def _gaps_json(gaps: Sequence[TimedGap]) -> list[JsonObject]:
     return [
-        {"start_s": gap.start_s, "length_s": gap.length_s, "cause": gap.cause.value}
+        {
+            "start_s": gap.start_s,
+            "length_s": gap.length_s,
+            "cause": gap.cause.value,
+            **channel_json(gap.channel),
+        }
         for gap in gaps
     ]
 
@@ -282,6 +365,7 @@ def _gap(fields: Fields) -> TimedGap:
         fields.number("start_s"),
         fields.number("length_s"),
         GapCause(fields.one_of("cause", tuple(GapCause))),
+        fields.optional_whole("channel"),
     )
 
 

@@ -173,6 +173,15 @@ class Library:
         draft.unlink(missing_ok=True)
         return kept
 
+    def keep_draft(self, recording: Recording) -> None:
+        """Note what is known of a recording that will be published later.
+
+        Raises:
+            OSError: The disk refuses.
+        """
+        path = self._layout.partial(recording.id).with_suffix(DOCUMENT_SUFFIX)
+        write_synced(path, dump_document(recording))
+
     def read_draft(self, recording_id: str) -> Recording | None:
         """Return the document that a crash kept from being published, if it is whole.
 

@@ -72,6 +72,8 @@ class WavLayout:
     sample_rate: int
     channels: int
     encoding: Encoding = Encoding.PCM16
+    comment: str = ""
+    """For people and players, behind the audio of a finished file; ASCII."""
 
     @property
     def step(self) -> int:
@@ -94,7 +96,16 @@ class WavLayout:
     def file_size(self, samples: int) -> int:
         """Return the bytes of a finished file; chunks end at even offsets."""
         data = samples * self.step
-        return self.audio_at + data + data % 2
+        return self.audio_at + data + data % 2 + len(self.trailer)
+
+    @property
+    def trailer(self) -> bytes:
+        """Return what is behind the audio: the comment, as a `LIST` of type `INFO`."""
+        if not self.comment:
+            return b""
+        text = self.comment.encode("ascii", "replace") + b"\0"
+        text += b"\0" * (len(text) % 2)
+        return _chunk(b"LIST", b"INFO" + _chunk(b"ICMT", text))
 
     def samples_in(self, file_size: int) -> int:
         """Return how many whole samples a file of this size holds."""

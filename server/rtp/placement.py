@@ -125,6 +125,18 @@ class Placement:
         self._is_anchored = False
         self.track.note(SourceChange(self.track.position, "restart of the stream"))
 
+    def note_clock(self, timestamp: int, wall_clock: float) -> None:
+        """Take the sender's word for when a timestamp is (RFC 3550 section 6.4.1).
+
+        The first word counts: positions behind a restart or a pause that timestamps
+        say nothing of are told by arrival.
+        """
+        if self._is_anchored and self.track.sender_started_at is None:
+            after = timestamp_difference(timestamp, self._next_timestamp)
+            position = self._timeline.position_of(self._next_timestamp + after)
+            started_at = wall_clock - position / self.track.sample_rate
+            self.track.sender_started_at = started_at
+
     def note_late(self, packet: RtpPacket) -> None:
         """Note where a packet belonged that came too late to be placed."""
         kind = self._formats.kind_of(packet.payload_type, len(packet.payload))

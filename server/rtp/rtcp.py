@@ -20,6 +20,10 @@ _SENDER_INFO = struct.Struct("!IQIII")
 _REPORT_BLOCK = struct.Struct("!IB3sIIII")
 
 
+_NTP_TO_UNIX = 2_208_988_800
+"""Seconds from 1900 to 1970."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReportBlock:
     """What somebody says about their reception of one source."""
@@ -46,6 +50,11 @@ class SenderReport:
     packet_count: int
     octet_count: int
     reports: tuple[ReportBlock, ...] = ()
+
+    @property
+    def wall_clock(self) -> float:
+        """Seconds since 1970 by the sender's clock (RFC 3550 section 4)."""
+        return self.ntp_time / (1 << 32) - _NTP_TO_UNIX
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,7 @@ class RtpSession:
         for packet in packets:
             if isinstance(packet, SenderReport):
                 self.sender_report = packet
+                self._receive_clock(packet)
             elif isinstance(packet, Bye):
                 for ssrc in packet.ssrcs:
                     self._receive_bye(ssrc, now)
@@ -208,6 +209,10 @@ class RtpSession:
         """Return the `now` of a track's position 0."""
         return self._players[track].track.started_at
 
+    def sender_started_at(self, track: int) -> float | None:
+        """Return when a track's position 0 was by the sender's clock, if it told."""
+        return self._players[track].track.sender_started_at
+
     def counts(self, track: int) -> PacketCounts:
         """Return the counts of a track as they are now."""
         self._collect()
@@ -293,7 +298,11 @@ class RtpSession:
         audio_format = candidate.audio_format
         assert audio_format is not None  # only ready ones are settled
         arrivals = candidate.settle()
-        track = Track(audio_format, min(arrival.at for arrival in arrivals))
+        # A packet leaves when it is full: it was heard for as long before it came.
+        first = min(arrivals, key=lambda arrival: arrival.at)
+        ticks = audio_format.samples_in(first.packet.payload)
+        started_at = first.at - ticks / audio_format.clock_rate
+        track = Track(audio_format, started_at)
         receiver = self._new_receiver(arrivals, track, audio_format)
         self._players.append(receiver)
         self._start(key, receiver, arrivals)
@@ -339,6 +348,12 @@ class RtpSession:
     def _discard(self, key: bytes, reason: str) -> None:
         if count := len(self._candidates.pop(key)):
             self.drops[reason] += count
+
+    def _receive_clock(self, report: SenderReport) -> None:
+        receiver = self._receivers.get(report.ssrc.to_bytes(4, "big"))
+        if receiver is not None and report.ntp_time:
+            self._collect()
+            receiver.note_clock(report.rtp_timestamp, report.wall_clock)
 
     def _receive_bye(self, ssrc: int, now: float) -> None:
         receiver = self._receivers.get(ssrc.to_bytes(4, "big"))

@@ -38,6 +38,7 @@ class Track:
         "last_audio_at",
         "position",
         "sample_rate",
+        "sender_started_at",
         "started_at",
     )
 
@@ -51,6 +52,8 @@ class Track:
         """Arrival of the last audio packet."""
         self.audio_until = started_at
         """The same, plus the time that the packet plays: when the next one is due."""
+        self.sender_started_at: float | None = None
+        """When position 0 was, seconds since 1970 by the sender's clock (RTCP)."""
         self.position = 0
         self.backlog = 0
         """Packets and notes in the events not yet drained."""

@@ -46,6 +46,10 @@ class StreamSummary:
     """None without audio."""
     warnings: Sequence[AudioWarning] = field(default=())
     """What sounded wrong, in the order it was noticed."""
+    arrival_started_at: float | None = None
+    """When position 0 was, told by many arrivals, seconds since 1970."""
+    sender_started_at: float | None = None
+    """When position 0 was by the sender's clock, seconds since 1970, if it told."""
     custom_parameters: Mapping[str, str] = field(default_factory=dict)
     """What a media stream says that it was started with."""
 

@@ -48,8 +48,9 @@ class RecorderOptions:
     """Whether each second of audio is to survive a power cut."""
     resume: bool = False
     """Go on with the partial files of a server that ended."""
-    on_published: Callable[[Recording], None] | None = None
-    """Called on the event loop with what has just become part of the library."""
+    on_finished: Callable[[Recording], None] | None = None
+    """Takes over what is finished under `.partial`; without it the recorder publishes
+    that itself."""
 
 
 class Recorder:
@@ -112,7 +113,7 @@ class Recorder:
         return await self._channel.call(self._partial.take_refused)
 
     async def close(self, summary: StreamSummary) -> None:
-        """Complete the file to the length of the track and publish it.
+        """Complete the file to the length of the track, and hand it over or publish it.
 
         A full disk is asked again and again. Cancelling leaves what is needed to
         recover the recording at the next start.
@@ -132,11 +133,12 @@ class Recorder:
                 await until_kept(complete, f"recording {recording.id}")
         finally:
             self._channel.release()
+        if self._options.on_finished is not None:
+            self._options.on_finished(recording)
+            return
         # Waiting for the disk to have it all is no business of the writer threads.
         publish = partial(self._library.publish, recording)
-        published = await until_kept(publish, f"recording {recording.id}")
-        if self._options.on_published is not None:
-            self._options.on_published(published)
+        await until_kept(publish, f"recording {recording.id}")
 
     def _settle_later(self) -> None:
         if self._settling is None:
@@ -188,6 +190,8 @@ def describe(info: StreamInfo, summary: StreamSummary) -> Recording:
             TimedChange(_seconds(each.start, rate), each.what)
             for each in summary.changes
         ),
+        arrival_clock_s=summary.arrival_started_at,
+        sender_clock_s=summary.sender_started_at,
         evidence=evidence,
         evidence_omitted=evidence_omitted,
         quality=summary.quality,

@@ -105,8 +105,10 @@ class WavWriter:
         """Complete the header and close the file."""
         if self._close.alive:
             size = self._layout.file_size(self.position)
+            trailer = self._layout.trailer
             if size != self._offset(self.position):
                 os.ftruncate(self._fd, size)
+                self._write_at(trailer, size - len(trailer))
             self._write_at(self._layout.header(self.position), 0)
             self._close()
 

@@ -53,6 +53,10 @@ class MediaSession(Protocol):
         """Return when position 0 of the track was heard."""
         ...
 
+    def sender_started_at(self, track: int) -> float | None:
+        """Return when position 0 was by the sender's clock, since 1970, if it told."""
+        ...
+
     def counts(self, track: int) -> PacketCounts:
         """Return a copy of the counters of the track."""
         ...

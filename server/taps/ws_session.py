@@ -135,6 +135,10 @@ class WsSession:
         """Return when position 0 of the track was heard, in monotonic seconds."""
         return self._tracks[track].started_at
 
+    def sender_started_at(self, track: int) -> float | None:  # noqa: ARG002 - as RTP
+        """Return None: no clock comes over WebSocket."""
+        return None
+
     def counts(self, track: int) -> PacketCounts:
         """Return the messages of the track so far."""
         return replace(self._tracks[track].counts)

@@ -112,12 +112,21 @@ class Rig:
             if cursor is None:
                 return found[::-1]
 
+    def channels(self, recording: Recording) -> list[Audio]:
+        """Return the audio of each channel."""
+        return [np.ascontiguousarray(each) for each in self._read(recording).T]
+
     def audio(self, recording: Recording) -> Audio:
+        """Return the audio of a recording of one channel."""
+        (audio,) = self.channels(recording)
+        return audio
+
+    def _read(self, recording: Recording) -> Audio:
         path = self.server.library.audio_path(recording.id)
         assert path is not None
-        samples, rate = soundfile.read(path, dtype="int16")
+        samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
         assert rate == recording.sample_rate
-        assert len(samples) == recording.samples
+        assert samples.shape == (recording.samples, recording.channels)
         result: Audio = samples
         return result
 

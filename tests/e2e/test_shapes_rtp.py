@@ -36,7 +36,7 @@ from tests.e2e.judging import (
     tones,
 )
 from tests.e2e.rig import Rig, reference, rig, sent_by
-from tests.e2e.test_shapes import record
+from tests.e2e.test_shapes import begin_of, record
 from tests.e2e.together import together
 
 RTP = "rtp://127.0.0.1:1"
@@ -121,21 +121,24 @@ async def test_digits_beside_the_audio_are_in_the_document(tmp_path: Path) -> No
         assert "".join(each.digit for each in lossy[1][0].digits) == "07"
 
 
-async def test_two_sources_at_once_are_two_recordings(tmp_path: Path) -> None:
+async def test_two_sources_at_once_are_two_channels_of_one_recording(
+    tmp_path: Path,
+) -> None:
     async with rig(tmp_path, tap_uri=RTP) as here:
         request = a_call(MediaOptions(ssrcs="two"))
-        ((call, recordings),) = await record(here, request, tracks=2)
+        ((call, (recording,)),) = await record(here, request)
         heard = []
-        for recording in recordings:
-            audio = here.audio(recording)
-            heard.append(tones(audio, 8000))
-            (hertz,) = heard[-1]
+        for channel, audio in enumerate(here.channels(recording)):
+            (hertz,) = tones(audio, 8000)
+            heard.append(hertz)
             track = (SPEAK_HZ, LISTEN_HZ).index(hertz)
             expected = reference(delivered(call, track), "PCMU")
-            np.testing.assert_array_equal(audio, expected)
-            assert recording.state == "complete", recording.verdict
-        assert {SPEAK_HZ} in heard
-        assert {LISTEN_HZ} in heard
+            start = begin_of(recording, channel)
+            np.testing.assert_array_equal(audio[start:][: len(expected)], expected)
+            assert not audio[:start].any()
+        assert set(heard) == {SPEAK_HZ, LISTEN_HZ}
+        assert recording.channel_map == ("track 1", "track 2")
+        assert recording.state == "complete", recording.verdict
 
 
 async def test_a_source_that_changes_goes_on_in_the_same_recording(
@@ -215,10 +218,10 @@ async def test_lost_opus_packets_leave_exactly_their_time(tmp_path: Path) -> Non
 
 
 HALVES = {
-    "speak": {"speak": {SPEAK_HZ}},
-    "listen": {"listen": {LISTEN_HZ}},
-    "both": {"both": {SPEAK_HZ, LISTEN_HZ}},
-    "stereo": {"speak": {SPEAK_HZ}, "listen": {LISTEN_HZ}},
+    "speak": [{SPEAK_HZ}],
+    "listen": [{LISTEN_HZ}],
+    "both": [{SPEAK_HZ, LISTEN_HZ}],
+    "stereo": [{SPEAK_HZ}, {LISTEN_HZ}],
 }
 
 
@@ -227,14 +230,12 @@ HALVES = {
 async def test_a_direction_has_its_half_of_the_call(
     tmp_path: Path, tap_uri: str, direction: str
 ) -> None:
-    wanted = HALVES[direction]
     async with rig(tmp_path, tap_uri=tap_uri, direction=direction) as here:
         request = a_call(MediaOptions(), seconds=1)
-        ((_, recordings),) = await record(here, request, tracks=len(wanted))
-        assert {
-            recording.direction: tones(here.audio(recording), 8000)
-            for recording in recordings
-        } == wanted
+        ((_, (recording,)),) = await record(here, request)
+        assert recording.direction == direction
+        heard = [tones(each, 8000) for each in here.channels(recording)]
+        assert heard == HALVES[direction]
 
 
 async def test_rtcp_is_no_audio_and_a_bye_is_an_end(tmp_path: Path) -> None:

@@ -58,6 +58,9 @@ class SilentSession:
     def track_started_at(self, track: int) -> float:
         return 0.0
 
+    def sender_started_at(self, track: int) -> float | None:
+        return None
+
     def counts(self, track: int) -> PacketCounts:
         return PacketCounts()
 
