@@ -125,6 +125,26 @@ class Placement:
         self._is_anchored = False
         self.track.note(SourceChange(self.track.position, "restart of the stream"))
 
+    def prepend(self, packet: RtpPacket) -> bool:
+        """Take the packet before the first, if nobody knows of that one's place yet.
+
+        Tells whether it was taken. Two packets make a source valid, so one that they
+        overtook on the way comes when the track has begun.
+        """
+        kind = self._formats.kind_of(packet.payload_type, len(packet.payload))
+        if kind != self.format or not self._is_anchored or not self.track.is_untold:
+            return False
+        after = timestamp_difference(packet.timestamp, self._next_timestamp)
+        start = self._timeline.position_of(self._next_timestamp + after)
+        length = self._timeline.length_of(self.format.samples_in(packet.payload))
+        if not length or start != -length:
+            return False
+        self._payloads.insert(0, packet.payload)
+        self._timeline.move(length)
+        self.track.started_at -= length / self.track.sample_rate
+        self.track.counts.reordered += 1
+        return True
+
     def note_clock(self, timestamp: int, wall_clock: float) -> None:
         """Take the sender's word for when a timestamp is (RFC 3550 section 6.4.1).
 

@@ -297,7 +297,9 @@ class RtpReceiver(Placement):
             0 <= since_first < MAX_MISORDER
             and sequence_difference(number, self._first_sequence) < 0
         )
-        if came_before_first or self._reorder.was_given_up(number):
+        if came_before_first and self.prepend(packet):
+            self._first_sequence = number
+        elif came_before_first or self._reorder.was_given_up(number):
             self.track.counts.late += 1
             self.note_late(packet)
         else:

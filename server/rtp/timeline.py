@@ -50,6 +50,10 @@ class Timeline:
         self._position = position
         self.slip = 0
 
+    def move(self, samples: int) -> None:
+        """Let every timestamp be at a position that is so much later."""
+        self._position += samples
+
     def position_of(self, timestamp: int) -> int:
         """Return the position of an extended timestamp."""
         # Rounded from the anchor each time, so that nothing accumulates.

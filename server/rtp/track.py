@@ -60,6 +60,11 @@ class Track:
         self.counts = PacketCounts()
         self._events: list[TrackEvent] = []
 
+    @property
+    def is_untold(self) -> bool:
+        """Whether there is nothing yet that positions could be counted from."""
+        return not self.position and not self._events
+
     def append(
         self, end: int, payloads: list[bytes], audio_format: AudioFormat
     ) -> None:

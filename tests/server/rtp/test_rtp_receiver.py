@@ -168,9 +168,39 @@ def test_an_event_that_came_late_is_counted_and_has_no_place() -> None:
 def test_a_packet_from_before_the_first_is_late() -> None:
     target, sender = session(), Sender()
     packets = sender.packets(5)
-    feed(target, packets[1:] + packets[:1], 0.0)
+    feed(target, packets[1:], 0.0)
+    target.take(0.1)
+    feed(target, packets[:1], 0.1)
     assert target.counts(0).late == 1
     assert target.counts(0).duplicate == 0
+
+
+def test_a_first_packet_that_was_overtaken_is_the_first_of_the_track() -> None:
+    target, sender = session(), Sender()
+    packets = sender.packets(6)
+    feed(target, [*packets[1:4], packets[0], *packets[4:]], 1.0)
+    events = events_of(target.take(2.0))
+    assert numbers(events) == list(range(6))
+    assert extent(events) == 960
+    assert target.track_started_at(0) == pytest.approx(1.0 - 0.04)
+    counts = target.counts(0)
+    assert (counts.received, counts.reordered, counts.late) == (6, 1, 0)
+
+
+@pytest.mark.parametrize("change", ["earlier", "empty", "other format"])
+def test_what_does_not_end_where_the_first_begins_is_late(change: str) -> None:
+    target, sender = session(), Sender()
+    packets = sender.packets(6)
+    if change == "earlier":
+        packets[0].timestamp -= 160
+    elif change == "empty":
+        packets[0].payload = b""
+    else:
+        packets[0].payload_type = 8
+    feed(target, [*packets[1:4], packets[0], *packets[4:]], 0.0)
+    events = events_of(target.take(1.0))
+    assert numbers(events) == list(range(1, 6))
+    assert target.counts(0).late == 1
 
 
 def test_a_late_packet_of_long_ago_is_late_if_its_place_is_remembered() -> None:
