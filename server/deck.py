@@ -43,8 +43,8 @@ from server.taps.tap import EndReason, Tap
 
 log = logging.getLogger(__name__)
 
-TICK_S = 0.05
-SLOTS = 20
+TICK_S = 0.02
+SLOTS = 50
 """Each tick passes on the audio of one tap in this many, or of two if there are few
 enough, so that the work is spread evenly."""
 

@@ -132,6 +132,22 @@ class TapLog(logging.LoggerAdapter[logging.Logger]):
         return msg, kwargs
 
 
+class LineBudget:
+    """Lets so many lines a second through, for what may happen to many at once."""
+
+    def __init__(self, lines: int) -> None:
+        self._lines = lines
+        self._left = 0
+        self._full_at = -COUNTER_INTERVAL
+
+    def take(self, now: float) -> bool:
+        """Return whether there is room for a line at `now`."""
+        if now >= self._full_at + COUNTER_INTERVAL:
+            self._full_at, self._left = now, self._lines
+        self._left -= 1
+        return self._left >= 0
+
+
 class CounterLog:
     """Turns counted events, however many, into a line a second for each name.
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from server.audio import GapCause, StreamInfo
 from server.library.interrupted import Interrupted
-from server.log import TapLog
+from server.log import LineBudget, TapLog
 from server.rtp.address import address_text
 from server.sinks.base import AudioSink, StreamSummary
 from server.taps.media_facts import media_facts
@@ -22,6 +22,9 @@ from server.taps.verdict import TrackEvidence, TrackVerdict, verdict_with_audio
 from server.track import Track
 
 log = logging.getLogger(__name__)
+
+_WARNING_LINES = LineBudget(10)
+"""For all taps; each document and the API tell of all of them."""
 
 SinkFactory = Callable[[StreamInfo, bool], Sequence[AudioSink]]
 """Told whether the sinks are to go on with what there is from before a restart."""
@@ -85,7 +88,7 @@ class TapStream:
             if arrived_at is not None:
                 track.quality.observe(arrived_at, track.length)
                 track.observe_start(self.clock.at(arrived_at).timestamp())
-            self._tell_warnings(track)
+            self._tell_warnings(track, now)
         self._check_size(now)
 
     @property
@@ -173,20 +176,24 @@ class TapStream:
                 self.tracks.append(self._begin(len(self.tracks)))
             self.tracks[track].handle(event)
 
-    def _tell_warnings(self, track: Track) -> None:
+    def _tell_warnings(self, track: Track, now: float) -> None:
         rate = track.info.sample_rate
         for warning in track.quality.take_warnings():
             name = warning.name.value
+            # What is wrong with one sender is often wrong with all of its taps.
+            is_told = _WARNING_LINES.take(now)
             if warning.end is None:
                 start_s, sentence = warning.start / rate, warning.sentence
-                self.log.warning("%s, from %.2f s on: %s", name, start_s, sentence)
+                tell = self.log.warning if is_told else self.log.debug
+                tell("%s, from %.2f s on: %s", name, start_s, sentence)
             else:
-                self.log.info("%s is over at %.2f s", name, warning.end / rate)
+                tell = self.log.info if is_told else self.log.debug
+                tell("%s is over at %.2f s", name, warning.end / rate)
 
     async def _close_track(self, track: Track, ended_at: float) -> None:
         await track.settle()
         verdict = self._judge(track)
-        self._tell_warnings(track)
+        self._tell_warnings(track, ended_at)
         await track.close(self._summarise(track, verdict, ended_at))
         self.log.info(
             "recording %s %s, %.2f s: %s",

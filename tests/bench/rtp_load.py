@@ -22,11 +22,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from relay_client.simulator.g711 import encode_ulaw
+from tests.voices import to_int16, voice
+
 SLOTS = 20
 """Groups of taps that send together; taps of unrelated calls are spread like that."""
 
 POOL = 8192
 """Different payloads; tap k begins with payload k, so its file is recognised."""
+
+VOICE_S = 60.0
+"""Of speech, said again and again."""
+ROOM_NOISE = 20.0
+"""Deviation, in 16-bit steps."""
 
 HEADER_BYTES = 12
 _PCMU = 0
@@ -82,12 +90,13 @@ class LoadPlan:
         return self.ptime * _SAMPLES_PER_MS
 
     def pool(self) -> Bytes:
-        """Return all payloads, one a row."""
-        # Negative zero decodes to the same sample as positive zero, which is what a
-        # hole in a file reads as.
-        codes = np.array([code for code in range(256) if code & 0x7F != 0x7F], np.uint8)
-        chance = np.random.default_rng(3550)
-        return chance.choice(codes, (POOL, self.payload_bytes))
+        """Return all payloads, one a row: speech that goes on from row to row."""
+        samples = POOL * self.payload_bytes
+        speech = np.resize(voice(VOICE_S, 1000 * _SAMPLES_PER_MS, seed=3550), samples)
+        # So that no two rows are alike, by which files are told apart.
+        speech += np.random.default_rng(3551).normal(0, ROOM_NOISE, samples)
+        codes = np.frombuffer(encode_ulaw(to_int16(speech)), np.uint8)
+        return codes.reshape(POOL, self.payload_bytes)
 
     def lost(self, tap: int) -> npt.NDArray[np.bool_]:
         """Return which packets of a tap are never sent."""
