@@ -39,7 +39,7 @@ from server.sinks.writers import WriterPool
 from server.streams import Clock, TapStream
 from server.taps.rendezvous import Rendezvous
 from server.taps.status import TapStatus
-from server.taps.tap import EndReason, Tap
+from server.taps.tap import EndReason, Tap, TapOrigin
 
 log = logging.getLogger(__name__)
 
@@ -212,7 +212,8 @@ class Deck:
             announced_id=announced_id,
             interrupted=interrupted,
         )
-        if not interrupted:
+        # Nobody asked for a foreign one, and its audio is here already.
+        if not interrupted and tap.origin is not TapOrigin.FOREIGN:
             record = announced_tap(tap, announced_id, clock)
             self._records.put(partial(self._keep_record, record), 0)
         stream.log.info("waiting for audio over %s", tap.transport.value)

@@ -21,6 +21,9 @@ from tests.bench.report import Line, is_exact, line_of_rtp, line_of_ws, page
 from tests.bench.rtp_load import LoadPlan
 from tests.bench.rtp_receivers import installed
 
+RAMP = 0.6
+"""Of the seconds until all taps are live: hundreds of calls a second do not begin."""
+
 OUTPUT = Path("docs/benchmark.md")
 
 
@@ -39,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--taps", type=int, default=3000, help="over RTP")
     parser.add_argument("--ws-taps", type=int, default=1000, help="over WebSocket")
-    parser.add_argument("--seconds", type=float, default=20, help="of each receiver")
+    parser.add_argument("--seconds", type=float, default=24, help="of each receiver")
     parser.add_argument("--quick", action="store_true", help="a tenth of all taps")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args(arguments)
@@ -63,13 +66,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _steps(taps: int, seconds: float) -> Iterator[Step]:
     clean = "RTP, 20 ms"
-    plan = LoadPlan(taps=taps, seconds=seconds, ramp_s=seconds / 3)
+    plan = LoadPlan(taps=taps, seconds=seconds, ramp_s=seconds * RAMP)
     yield Step(clean, "floor", plan)
     yield Step(clean, "tapdeck", plan)
     # What costs more gets less, so that none of them is overloaded.
-    some = LoadPlan(taps=max(10, taps // 5), seconds=seconds, ramp_s=seconds / 3)
+    some = LoadPlan(taps=max(10, taps // 5), seconds=seconds, ramp_s=seconds * RAMP)
     yield Step(clean, "asyncio", some)
-    few = LoadPlan(taps=max(10, taps // 60), seconds=seconds, ramp_s=seconds / 3)
+    few = LoadPlan(taps=max(10, taps // 60), seconds=seconds, ramp_s=seconds * RAMP)
     for receiver in ("ffmpeg", "gstreamer"):
         if receiver in installed():
             yield Step(clean, receiver, few)
@@ -77,13 +80,13 @@ def _steps(taps: int, seconds: float) -> Iterator[Step]:
         other = LoadPlan(
             taps=taps * min(ptime, 20) // 20,
             seconds=seconds,
-            ramp_s=seconds / 3,
+            ramp_s=seconds * RAMP,
             ptime=ptime,
         )
         for receiver in ("floor", "tapdeck"):
             yield Step(f"RTP, {ptime} ms", receiver, other)
     rough = LoadPlan(
-        taps=taps // 3, seconds=seconds, ramp_s=seconds / 3, loss=0.01, reorder=0.01
+        taps=taps // 3, seconds=seconds, ramp_s=seconds * RAMP, loss=0.01, reorder=0.01
     )
     for receiver in ("floor", "tapdeck"):
         yield Step("RTP, 20 ms, 1 % lost, 1 % reordered", receiver, rough)

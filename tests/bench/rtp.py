@@ -126,7 +126,7 @@ def measure(kind: str, plan: LoadPlan) -> Row:
         idle = receiver.snapshot()
         results: multiprocessing.SimpleQueue[LoadResult] = multiprocessing.SimpleQueue()
         load = multiprocessing.Process(
-            target=_send, args=(plan, receiver.ports, results)
+            target=send_plan, args=(plan, receiver.ports, results)
         )
         load.start()
         results.get()
@@ -162,11 +162,12 @@ def _settled(receiver: Receiver) -> Snapshot:
         time.sleep(0.5)
 
 
-def _send(
+def send_plan(
     plan: LoadPlan,
     ports: Sequence[int],
     results: multiprocessing.SimpleQueue[LoadResult],
 ) -> None:
+    """Send a whole plan from a core of its own; for another process."""
     os.sched_setaffinity(0, {LOAD_CORE})
     load = RtpLoad(plan, ports)
     # The first result only says that it is about to begin.
