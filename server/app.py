@@ -30,6 +30,8 @@ from server.copies import CopyMaker
 from server.deck import Deck
 from server.destinations import Destinations
 from server.errors import ConfigError, StartupError
+from server.forward_service import ForwardService
+from server.forwards.roster import TapForwards
 from server.headroom import Headroom, Load
 from server.library.recording import Recording
 from server.library.store import Library
@@ -86,6 +88,7 @@ class TapServer:
         self.writers = WriterPool(SYNCING_THREADS if is_durable else WRITER_THREADS)
         self.copies = CopyMaker(self.library, settings.copies)
         self.recovery = Recovery(self.library, self._on_recovered)
+        self.forwards = TapForwards()
         self.deck = Deck(
             rendezvous=self.rendezvous,
             demux=self.demux,
@@ -97,6 +100,7 @@ class TapServer:
             on_ended=self._on_ended,
             recorder=RecorderOptions(durable=is_durable, on_published=self.copies.add),
             encoding=settings.wav_encoding,
+            forwards=self.forwards,
         )
         self.metrics = self._metrics()
         ports = settings.rtp_listen
@@ -138,6 +142,7 @@ class TapServer:
             if self._local_taps:
                 self.destinations.use_local(self.http_port, self.rtp.ports[0])
             await self._open_relay(stack)
+            stack.push_async_callback(self.forwards.close)
             stack.push_async_callback(self._drain)
             self._stack = stack.pop_all()
         return self
@@ -232,6 +237,9 @@ class TapServer:
                 self.relay,
                 lag_s=lambda: self.metrics.lag_s,
                 now=time.monotonic,
+            ),
+            forwards=ForwardService(
+                self.deck, self.rendezvous, self.forwards, self.settings.forward_allow
             ),
             library=self.library,
             metrics=self.metrics,

@@ -13,6 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -24,11 +25,12 @@ from server.documents import (
     empty_document,
     failed_document,
 )
+from server.forwards.roster import TapForwards
 from server.library.announced import AnnouncedTap
 from server.library.store import Library
 from server.log import CounterLog
 from server.rtp.demux import RtpDemux
-from server.sinks.base import AudioSink
+from server.sinks.base import AudioSink, LiveListener
 from server.sinks.disk import until_kept
 from server.sinks.recorder import Recorder, RecorderOptions
 from server.sinks.writers import WriterPool
@@ -72,6 +74,7 @@ class Deck:
         on_ended: Callable[[TapStatus], None],
         recorder: RecorderOptions | None = None,
         encoding: str = "pcm16",
+        forwards: TapForwards | None = None,
     ) -> None:
         self._rendezvous = rendezvous
         self._demux = demux
@@ -83,11 +86,14 @@ class Deck:
         self._on_ended = on_ended
         self._recorder = recorder or RecorderOptions()
         self._encoding = encoding
+        self._forwards = forwards or TapForwards()
         self._records = writers.channel()
         self._counters = CounterLog()
         self._streams: dict[str, TapStream] = {}
         self._slots: list[list[TapStream]] = [[] for _ in range(SLOTS)]
         self._finishing: set[asyncio.Task[None]] = set()
+        self._attended: set[str] = set()
+        """Control ids of taps that somebody may listen to."""
         self._tick = 0
         self.recent: deque[TapStatus] = deque(maxlen=MAX_RECENT)
         """The taps that ended last, oldest first."""
@@ -124,8 +130,7 @@ class Deck:
         self._tick = (self._tick + 1) % SLOTS
         self._demux.handle_timer(now)
         self._rendezvous.welcome_sources(now)
-        while (tap := self._rendezvous.next_begun()) is not None:
-            self._begin(tap)
+        self._begin_all()
         is_light = len(self._streams) <= LIGHT_TAPS
         for look in range(LOOKS):
             slot = self._slots[(self._tick + look * SLOTS // LOOKS) % SLOTS]
@@ -134,11 +139,39 @@ class Deck:
                     self._pump(stream, now)
             for tap in self._rendezvous.take_due(now, [each.tap for each in slot]):
                 self._finish(tap)
+        self._pump_attended(now)
         self._counters.observe("rtp", self._demux.drops)
         self._counters.observe("rtp notices", self._demux.notices)
         self._counters.observe("refused", self._rendezvous.refused)
         self._counters.observe("writers", self._writers.refused)
         self._counters.log(log, now)
+
+    def is_at_work(self, control_id: str) -> bool:
+        """Tell whether a tap has begun and is not over."""
+        # One that was announced a moment ago need not wait for the next tick.
+        self._begin_all()
+        return control_id in self._streams
+
+    def attend(self, control_id: str, listener: LiveListener, track: int) -> None:
+        """Let somebody have the audio of a live tap at every tick."""
+        self._streams[control_id].listeners(track).append(listener)
+        self._attended.add(control_id)
+
+    def ignore(self, control_id: str, listener: LiveListener, track: int) -> None:
+        """Let a listener go, if its tap is still there."""
+        if (stream := self._streams.get(control_id)) is None:
+            return
+        listeners = stream.listeners(track)
+        if listener in listeners:
+            listeners.remove(listener)
+
+    def _pump_attended(self, now: float) -> None:
+        for control_id in tuple(self._attended):
+            stream = self._streams.get(control_id)
+            if stream is None or not stream.has_listeners:
+                self._attended.discard(control_id)
+            else:
+                self._pump(stream, now)
 
     def statuses(self, limit: int | None = None) -> list[TapStatus]:
         """Describe the live taps, then those that ended last, newest first."""
@@ -151,7 +184,12 @@ class Deck:
         stream = self._streams.get(tap.control_id)
         if stream is None:
             return describe_tap(tap, [], self._clock())
-        return describe_tap(tap, stream.tracks, stream.clock)
+        return self._describe(stream)
+
+    def _describe(self, stream: TapStream) -> TapStatus:
+        status = describe_tap(stream.tap, stream.tracks, stream.clock)
+        forwards = self._forwards.statuses(stream.tap.control_id)
+        return replace(status, forwards=forwards) if forwards else status
 
     async def settle(self, timeout: float) -> None:
         """Wait until every tap whose end is due has been finished."""
@@ -169,6 +207,10 @@ class Deck:
             task.cancel()
         await asyncio.gather(*self._finishing, return_exceptions=True)
         await asyncio.gather(*(each.abandon() for each in self._streams.values()))
+
+    def _begin_all(self) -> None:
+        while (tap := self._rendezvous.next_begun()) is not None:
+            self._begin(tap)
 
     def _begin(self, tap: Tap) -> None:
         clock = self._clock()
@@ -224,14 +266,19 @@ class Deck:
         tap = stream.tap
         # The platform is told meanwhile: a file never waits for it.
         telling = asyncio.create_task(self._after_end(tap), name="after end")
+        # Begins once what is below has passed on the rest, and never waits for a disk.
+        ending = asyncio.create_task(
+            self._forwards.end(tap.control_id), name="end forwards"
+        )
         try:
             await self._close_stream(stream)
             await self._leave_documents(stream)
         finally:
-            await asyncio.gather(telling, return_exceptions=True)
+            await asyncio.gather(telling, ending, return_exceptions=True)
         self._counters.observe(tap.control_id, tap.session.drops)
         self._counters.forget(tap.control_id)
-        status = describe_tap(tap, stream.tracks, stream.clock)
+        status = self._describe(stream)
+        self._forwards.forget(tap.control_id)
         self.recent.append(status)
         self._on_ended(status)
         stream.log.info("%s (%s)", tap.state.value, tap.end_reason or "error")

@@ -8,6 +8,7 @@ else reads the environment.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,7 @@ CONFLICT = "settings_conflict"
 """Type of the validation error that concerns more than one setting."""
 
 TAG_AGE_FORM = "a list of TAG=DAYS or TAG=keep"
+NETWORK_FORM = "a list of addresses and networks, such as 10.0.0.0/8"
 PHONE_FORM = "an E.164 number, such as +15550100001, or a sip: address"
 SPACE_FORM = "a host, such as example.signalwire.com, without a scheme"
 
@@ -84,6 +86,13 @@ def _check_token(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _check_network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise ValueError(f"must be {NETWORK_FORM}") from None
+
+
 def _split_list(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
@@ -96,6 +105,7 @@ _Phone = Annotated[str, _matching(_PHONE, PHONE_FORM)]
 _TagAge = Annotated[str, _matching(_TAG_AGE, TAG_AGE_FORM)]
 _Secret = Annotated[SecretStr, AfterValidator(_check_length)]
 _Copy = Annotated[Literal["flac", "opus"], _folded]
+_Network = Annotated[str, AfterValidator(_check_network)]
 _Token = Annotated[SecretStr, AfterValidator(_check_token)]
 
 
@@ -314,6 +324,12 @@ class Settings(BaseSettings):
         "a number of GB above 0",
         gt=0,
         le=1e9,
+    )
+    forward_allow: Annotated[tuple[_Network, ...], _parsed(_split_list)] = _setting(
+        (),
+        "addresses and networks that forwards may be sent to although they are not "
+        "public, such as `10.1.0.0/16,127.0.0.1`",
+        NETWORK_FORM,
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _folded] = (
         _setting("info", "least level to log", "debug, info, warning or error")

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from server.audio import StreamInfo
 from server.log import TapLog
-from server.sinks.base import AudioSink, StreamSummary
+from server.sinks.base import AudioSink, LiveListener, StreamSummary
 from server.taps.media_facts import media_facts
 from server.taps.tap import EndReason, Tap
 from server.taps.verdict import TrackEvidence, TrackVerdict, verdict_with_audio
@@ -51,6 +51,8 @@ class TapStream:
     ) -> None:
         self.tap = tap
         self.tracks: list[Track] = []
+        self._listeners: dict[int, list[LiveListener]] = {}
+        """By track, also by one that has not begun."""
         self.log = TapLog(
             log,
             control_id=tap.control_id,
@@ -68,6 +70,15 @@ class TapStream:
     def queued_blocks(self) -> int:
         """Blocks of audio that wait for a sink."""
         return sum(track.queued_blocks for track in self.tracks)
+
+    def listeners(self, track: int) -> list[LiveListener]:
+        """Return the list of those that listen to a track; change it freely."""
+        return self._listeners.setdefault(track, [])
+
+    @property
+    def has_listeners(self) -> bool:
+        """Whether somebody wants the audio at once."""
+        return any(self._listeners.values())
 
     def pump(self, now: float) -> None:
         """Pass on everything that is due."""
@@ -128,7 +139,8 @@ class TapStream:
             announced_id=self.announced_id,
         )
         self.log.info("recording %s begins", info.recording_id)
-        begun = Track(info, self._sinks(info))
+        listeners = self.listeners(track)
+        begun = Track(info, self._sinks(info), listeners)
         begun.quality.observe(tap.session.track_started_at(track), 0)
         return begun
 

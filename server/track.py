@@ -37,7 +37,7 @@ from server.codecs.native import NativeAudio
 from server.codecs.registry import Decoder, decoder_for
 from server.library.evidence import Quality
 from server.quality.track_quality import TrackQuality
-from server.sinks.base import AudioSink, StreamSummary
+from server.sinks.base import AudioSink, LiveListener, StreamSummary
 from server.sinks.runner import SinkRunner
 
 log = logging.getLogger(__name__)
@@ -56,8 +56,15 @@ MAX_DECODERS = 8
 class Track:
     """One track: its decoders, its sinks, and the evidence of what became of it."""
 
-    def __init__(self, info: StreamInfo, sinks: Sequence[AudioSink]) -> None:
+    def __init__(
+        self,
+        info: StreamInfo,
+        sinks: Sequence[AudioSink],
+        listeners: list[LiveListener] | None = None,
+    ) -> None:
         self.info = info
+        self._listeners = [] if listeners is None else listeners
+        """Shared with the owner, who adds and removes while the track goes on."""
         self._native = NativeAudio.of(info)
         self.length = 0
         """Samples so far, with audio or without."""
@@ -214,6 +221,17 @@ class Track:
         kept = [runner.put(block) for runner in self._runners]
         if not all(kept):
             self._drop(run, "writing too far behind")
+        if self._listeners:
+            self._pass_on(run, samples)
+
+    def _pass_on(self, run: Run, samples: Samples) -> None:
+        for listener in tuple(self._listeners):
+            try:
+                listener.receive(self.info, run, samples)
+            except Exception:
+                # A mistake of ours in a forward must not cost the recorder anything.
+                log.exception("recording %s: a forward broke", self.info.recording_id)
+                self._listeners.remove(listener)
 
     def _wire_codec(self, audio_format: AudioFormat) -> Codec | None:
         """Return whose bytes decoded samples still are, one for one."""

@@ -13,10 +13,11 @@ from typing import Any
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from server.forwards.request import ForwardRequest
 from server.library.store import Library
 from server.metrics import Metrics
 from server.taps.refusal import TapRefusedError
-from server.taps.status import StartTap, TapStatus
+from server.taps.status import ForwardStatus, StartTap, TapStatus
 from server.transports.http_api import Readiness, TapNotFound, TapPage
 from server.transports.http_app import make_http_app
 from server.transports.http_connections import ConnectionGuard
@@ -75,6 +76,23 @@ class FakeTaps:
                 return self.live[at]
         raise TapNotFound(control_id)
 
+    async def add_forward(
+        self, control_id: str, request: ForwardRequest
+    ) -> ForwardStatus:
+        if control_id not in {status.control_id for status in self.live}:
+            raise TapRefusedError(404, "There is no live tap of this control id.")
+        return ForwardStatus(
+            forward_id="forward-1",
+            type=request.type,
+            url=request.shown_url,
+            framing=request.framing,
+            state="connecting",
+        )
+
+    async def remove_forward(self, control_id: str, forward_id: str) -> None:
+        if (control_id, forward_id) != ("tap-1", "forward-1"):
+            raise TapRefusedError(404, "There is no forward of this id.")
+
     def readiness(self) -> Readiness:
         return self.state
 
@@ -100,6 +118,7 @@ async def running(
     metrics = Metrics(taps.statuses)
     app = make_http_app(
         taps=taps,
+        forwards=taps,
         library=library,
         metrics=metrics,
         api_token=token,
