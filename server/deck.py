@@ -166,12 +166,17 @@ class Deck:
             listeners.remove(listener)
 
     def _pump_attended(self, now: float) -> None:
+        attended = []
         for control_id in tuple(self._attended):
             stream = self._streams.get(control_id)
             if stream is None or not stream.has_listeners:
                 self._attended.discard(control_id)
             else:
                 self._pump(stream, now)
+                attended.append(stream.tap)
+        # Whoever listens is to hear of the end as soon as of the audio.
+        for tap in self._rendezvous.take_due(now, attended):
+            self._finish(tap)
 
     def statuses(self, limit: int | None = None) -> list[TapStatus]:
         """Describe the live taps, then those that ended last, newest first."""
