@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from server.deck import Deck
 from server.forwards.allowed import AllowList
 from server.forwards.forward import WebSocketForward
+from server.forwards.pull import PullListener
 from server.forwards.request import ForwardRequest
 from server.forwards.roster import MAX_FORWARDS, TapForwards
 from server.log import TapLog
@@ -20,6 +22,9 @@ from server.taps.status import ForwardStatus
 from server.taps.tap import Tap
 
 log = logging.getLogger(__name__)
+
+MAX_PULLING = 200
+"""Listeners over HTTP at one time, of all taps."""
 
 RESOLVE_TIMEOUT_S = 5.0
 
@@ -37,6 +42,7 @@ class ForwardService:
         self._deck = deck
         self._rendezvous = rendezvous
         self._forwards = forwards
+        self._pulling = 0
         self._allowed = AllowList.parse(allowed)
 
     async def add_forward(
@@ -84,6 +90,25 @@ class ForwardService:
             raise TapRefusedError(404, "There is no forward of this id.")
         self._deck.ignore(control_id, forward, forward.request.track)
         await self._forwards.remove(control_id, forward_id)
+
+    @contextlib.contextmanager
+    def listen(self, control_id: str) -> Iterator[PullListener]:
+        """Give somebody the first track of a live tap, for as long as wanted.
+
+        Raises:
+            TapRefusedError: There is no such tap, or too many listen already.
+        """
+        self._live(control_id)
+        if self._pulling >= MAX_PULLING:
+            raise TapRefusedError(503, f"{MAX_PULLING} listen already.")
+        listener = PullListener(lambda: self._deck.is_at_work(control_id))
+        self._deck.attend(control_id, listener, 0)
+        self._pulling += 1
+        try:
+            yield listener
+        finally:
+            self._pulling -= 1
+            self._deck.ignore(control_id, listener, 0)
 
     def _live(self, control_id: str) -> Tap:
         tap = self._rendezvous.taps.get(control_id)

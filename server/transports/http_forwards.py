@@ -1,14 +1,16 @@
-"""Forwards over the API: add one to a live tap, take one away."""
+"""Forwards over the API: add one to a live tap, take one away, or listen oneself."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AbstractContextManager
 from typing import Protocol
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from pydantic import ValidationError
 
+from server.forwards.pull import PullListener
 from server.forwards.request import ForwardRequest
 from server.taps.refusal import TapRefusedError
 from server.taps.status import ForwardStatus
@@ -18,6 +20,7 @@ from server.transports.http_problem import ProblemError
 
 MAX_BODY_BYTES = 65_536
 FORWARD_TIMEOUT_S = 15.0
+WRITE_TIMEOUT_S = 10.0
 
 
 class ForwardService(Protocol):
@@ -41,6 +44,14 @@ class ForwardService(Protocol):
         """
         ...
 
+    def listen(self, control_id: str) -> AbstractContextManager[PullListener]:
+        """Give the audio of a live tap from now on.
+
+        Raises:
+            TapRefusedError: It cannot be listened to.
+        """
+        ...
+
 
 class HttpForwards:
     """The routes of forwards."""
@@ -52,6 +63,7 @@ class HttpForwards:
         """Add the routes."""
         path = "/api/v1/taps/{control_id}/forwards"
         app.router.add_post(path, self._post)
+        app.router.add_get("/api/v1/taps/{control_id}/audio", self._get_audio)
         app.router.add_delete(path + "/{forward_id}", self._delete)
 
     async def _post(self, request: web.Request) -> web.Response:
@@ -70,6 +82,14 @@ class HttpForwards:
             raise ProblemError(504, "The host was not found in time.") from None
         return web.json_response(forward_json(status), status=201)
 
+    async def _get_audio(self, request: web.Request) -> web.StreamResponse:
+        try:
+            listening = self._forwards.listen(request.match_info["control_id"])
+            with listening as listener:
+                return await _stream(request, listener)
+        except TapRefusedError as error:
+            raise ProblemError(error.status, error.reason) from error
+
     async def _delete(self, request: web.Request) -> web.Response:
         names = request.match_info
         try:
@@ -79,6 +99,22 @@ class HttpForwards:
         except TapRefusedError as error:
             raise ProblemError(error.status, error.reason) from error
         return web.Response(status=204)
+
+
+async def _stream(request: web.Request, listener: PullListener) -> web.StreamResponse:
+    response = web.StreamResponse(
+        headers={hdrs.CONTENT_TYPE: "audio/wav", hdrs.CACHE_CONTROL: "no-store"}
+    )
+    await response.prepare(request)
+    try:
+        async for chunk in listener.chunks():
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                await response.write(chunk)
+    except (TimeoutError, ConnectionError):
+        # Gone, or not reading: either way there is nobody to tell.
+        if request.transport is not None:
+            request.transport.abort()
+    return response
 
 
 def parse_forward(body: bytes) -> ForwardRequest:

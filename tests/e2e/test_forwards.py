@@ -129,6 +129,39 @@ async def test_a_media_streams_consumer_gets_the_same_bytes(tmp_path: Path) -> N
     ]
 
 
+async def test_a_tap_is_listened_to_over_http(tmp_path: Path) -> None:
+    async with rig(tmp_path) as here, aiohttp.ClientSession() as session:
+        here.place(a_call())
+        await here.receiving()
+        port = here.server.http_port
+        path = f"/api/v1/taps/{first_tap(here)}/audio"
+        async with session.get(f"http://127.0.0.1:{port}{path}") as response:
+            data = await response.read()
+        (recording,) = await here.recordings(1)
+        whole = here.audio(recording)
+
+    assert data[:4] == b"RIFF"
+    heard = np.frombuffer(data[44:], "<i2")
+    assert len(heard) > 8000
+    # It joined in the middle, and heard everything from there to the end.
+    assert np.array_equal(heard, whole[-len(heard) :])
+
+
+async def test_an_address_inside_is_refused_unless_it_is_listed(tmp_path: Path) -> None:
+    async with rig(tmp_path) as here, aiohttp.ClientSession() as session:
+        here.place(a_call())
+        await here.receiving()
+        port = here.server.http_port
+        path = f"/api/v1/taps/{first_tap(here)}/forwards"
+        for host in ("127.0.0.1", "localhost", "[::1]", "169.254.169.254"):
+            body = {"url": f"ws://{host}:{port}/tap"}
+            async with session.post(
+                f"http://127.0.0.1:{port}{path}", json=body
+            ) as response:
+                assert response.status == 400
+                assert (await response.json())["field"] == "url"
+
+
 async def test_bad_destinations_cost_the_recorder_nothing(tmp_path: Path) -> None:
     async def never_read(link: web.WebSocketResponse) -> None:
         await asyncio.sleep(60)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from server.forwards.pull import PullListener
 from server.forwards.request import ForwardRequest
 from server.library.store import Library
 from server.metrics import Metrics
@@ -92,6 +93,9 @@ class FakeTaps:
     async def remove_forward(self, control_id: str, forward_id: str) -> None:
         if (control_id, forward_id) != ("tap-1", "forward-1"):
             raise TapRefusedError(404, "There is no forward of this id.")
+
+    def listen(self, control_id: str) -> AbstractContextManager[PullListener]:
+        raise TapRefusedError(404, "There is no live tap of this control id.")
 
     def readiness(self) -> Readiness:
         return self.state
