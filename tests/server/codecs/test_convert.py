@@ -15,7 +15,8 @@ from server.codecs.convert import Converter, StreamResampler, silence, with_chan
 def a_sweep(rate: int, seconds: float, top: float) -> Samples:
     time = np.arange(int(rate * seconds)) / rate
     phase = 2 * np.pi * (50 * time + (top - 50) / (2 * seconds) * time**2)
-    return np.rint(12_000 * np.sin(phase)).astype(np.int16)[:, None]
+    wave: Samples = np.rint(12_000 * np.sin(phase)).astype(np.int16)[:, None]
+    return wave
 
 
 def in_blocks(resampler: StreamResampler, samples: Samples, seed: int) -> Samples:
