@@ -28,6 +28,8 @@ from server.copies import CopyMaker
 from server.deck import Deck
 from server.destinations import Destinations
 from server.errors import ConfigError, StartupError
+from server.forward_service import ForwardService
+from server.forwards.roster import TapForwards
 from server.headroom import Headroom, Load
 from server.library.recording import Recording
 from server.library.store import Library
@@ -87,6 +89,7 @@ class TapServer:
             now=time.monotonic,
             wall=time.time,
         )
+        self.forwards = TapForwards()
         self.deck = Deck(
             rendezvous=self.rendezvous,
             demux=self.demux,
@@ -101,6 +104,7 @@ class TapServer:
             encoding=settings.wav_encoding,
             interrupted=self.continuation.take,
             put_back=self.continuation.put_back,
+            forwards=self.forwards,
         )
         self.metrics = self._metrics()
         ports = settings.rtp_listen
@@ -143,6 +147,7 @@ class TapServer:
             if self._local_taps:
                 self.destinations.use_local(self.http_port, self.rtp.ports[0])
             await self._open_relay(stack)
+            stack.push_async_callback(self.forwards.close)
             stack.push_async_callback(self._drain)
             self._stack = stack.pop_all()
         return self
@@ -237,6 +242,9 @@ class TapServer:
                 self.relay,
                 lag_s=lambda: self.metrics.lag_s,
                 now=time.monotonic,
+            ),
+            forwards=ForwardService(
+                self.deck, self.rendezvous, self.forwards, self.settings.forward_allow
             ),
             library=self.library,
             metrics=self.metrics,

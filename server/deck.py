@@ -25,6 +25,7 @@ from server.documents import (
     empty_document,
     failed_document,
 )
+from server.forwards.roster import TapForwards
 from server.library.announced import AnnouncedTap
 from server.library.interrupted import Interrupted
 from server.library.recording import Recording
@@ -32,7 +33,7 @@ from server.library.store import Library
 from server.log import CounterLog
 from server.pairing import Pairing
 from server.rtp.demux import RtpDemux
-from server.sinks.base import AudioSink
+from server.sinks.base import AudioSink, LiveListener
 from server.sinks.disk import until_kept
 from server.sinks.recorder import Recorder, RecorderOptions
 from server.sinks.writers import WriterPool
@@ -79,6 +80,7 @@ class Deck:
         encoding: str = "pcm16",
         interrupted: Callable[[str], Sequence[Interrupted]] = lambda _: (),
         put_back: Callable[[Interrupted], None] = lambda _: None,
+        forwards: TapForwards | None = None,
     ) -> None:
         self._rendezvous = rendezvous
         self._demux = demux
@@ -97,11 +99,14 @@ class Deck:
         self._encoding = encoding
         self._interrupted = interrupted
         self._put_back = put_back
+        self._forwards = forwards or TapForwards()
         self._records = writers.channel()
         self._counters = CounterLog()
         self._streams: dict[str, TapStream] = {}
         self._slots: list[list[TapStream]] = [[] for _ in range(SLOTS)]
         self._finishing: set[asyncio.Task[None]] = set()
+        self._attended: set[str] = set()
+        """Control ids of taps that somebody may listen to."""
         self._tick = 0
         self._joined: dict[str, str] = {}
         """Which recording the tracks of lately joined ones became part of."""
@@ -140,7 +145,7 @@ class Deck:
         self._tick = (self._tick + 1) % SLOTS
         self._demux.handle_timer(now)
         self._rendezvous.welcome_sources(now)
-        self._begin_new()
+        self._begin_all()
         is_light = len(self._streams) <= LIGHT_TAPS
         for look in range(LOOKS):
             slot = self._slots[(self._tick + look * SLOTS // LOOKS) % SLOTS]
@@ -149,11 +154,44 @@ class Deck:
                     self._pump(stream, now)
             for tap in self._rendezvous.take_due(now, [each.tap for each in slot]):
                 self._finish(tap)
+        self._pump_attended(now)
         self._counters.observe("rtp", self._demux.drops)
         self._counters.observe("rtp notices", self._demux.notices)
         self._counters.observe("refused", self._rendezvous.refused)
         self._counters.observe("writers", self._writers.refused)
         self._counters.log(log, now)
+
+    def is_at_work(self, control_id: str) -> bool:
+        """Tell whether a tap has begun and is not over."""
+        # One that was announced a moment ago need not wait for the next tick.
+        self._begin_all()
+        return control_id in self._streams
+
+    def attend(self, control_id: str, listener: LiveListener, track: int) -> None:
+        """Let somebody have the audio of a live tap at every tick."""
+        self._streams[control_id].listeners(track).append(listener)
+        self._attended.add(control_id)
+
+    def ignore(self, control_id: str, listener: LiveListener, track: int) -> None:
+        """Let a listener go, if its tap is still there."""
+        if (stream := self._streams.get(control_id)) is None:
+            return
+        listeners = stream.listeners(track)
+        if listener in listeners:
+            listeners.remove(listener)
+
+    def _pump_attended(self, now: float) -> None:
+        attended = []
+        for control_id in tuple(self._attended):
+            stream = self._streams.get(control_id)
+            if stream is None or not stream.has_listeners:
+                self._attended.discard(control_id)
+            else:
+                self._pump(stream, now)
+                attended.append(stream.tap)
+        # Whoever listens is to hear of the end as soon as of the audio.
+        for tap in self._rendezvous.take_due(now, attended):
+            self._finish(tap)
 
     def statuses(self, limit: int | None = None) -> list[TapStatus]:
         """Describe the live taps, then those that ended last, newest first."""
@@ -166,13 +204,18 @@ class Deck:
         stream = self._streams.get(tap.control_id)
         if stream is None:
             return describe_tap(tap, [], self._clock())
-        return describe_tap(
-            tap, stream.tracks, stream.clock, is_paused=stream.is_masked
+        return self._describe(stream)
+
+    def _describe(self, stream: TapStream) -> TapStatus:
+        status = describe_tap(
+            stream.tap, stream.tracks, stream.clock, is_paused=stream.is_masked
         )
+        forwards = self._forwards.statuses(stream.tap.control_id)
+        return replace(status, forwards=forwards) if forwards else status
 
     def mask(self, tap: Tap, *, is_on: bool) -> None:
         """Pause the recording of a live tap, or let it go on."""
-        self._begin_new()
+        self._begin_all()
         stream = self._streams.get(tap.control_id)
         if stream is not None:
             stream.mask(self._now(), is_on=is_on)
@@ -194,7 +237,7 @@ class Deck:
         await asyncio.gather(*self._finishing, return_exceptions=True)
         await asyncio.gather(*(each.abandon() for each in self._streams.values()))
 
-    def _begin_new(self) -> None:
+    def _begin_all(self) -> None:
         while (tap := self._rendezvous.next_begun()) is not None:
             self._begin(tap)
 
@@ -258,17 +301,22 @@ class Deck:
         tap = stream.tap
         # The platform is told meanwhile: a file never waits for it.
         telling = asyncio.create_task(self._after_end(tap), name="after end")
+        # Begins once what is below has passed on the rest, and never waits for a disk.
+        ending = asyncio.create_task(
+            self._forwards.end(tap.control_id), name="end forwards"
+        )
         try:
             await self._close_stream(stream)
             await self._leave_documents(stream)
             await self._publish(stream)
         finally:
-            await asyncio.gather(telling, return_exceptions=True)
+            await asyncio.gather(telling, ending, return_exceptions=True)
         self._counters.observe(tap.control_id, tap.session.drops)
         self._counters.forget(tap.control_id)
-        status = describe_tap(tap, stream.tracks, stream.clock)
+        status = self._describe(stream)
         ids = [self._joined.get(each, each) for each in status.recording_ids]
         status = replace(status, recording_ids=tuple(dict.fromkeys(ids)))
+        self._forwards.forget(tap.control_id)
         self.recent.append(status)
         self._on_ended(status)
         stream.log.info("%s (%s)", tap.state.value, tap.end_reason or "error")

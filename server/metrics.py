@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 from server.taps.status import TapStatus
 
 TAP_STATES = ("waiting", "receiving", "stalled")
+FORWARD_STATES = ("connecting", "connected", "waiting", "failed", "ended")
 TRANSPORTS = ("rtp", "ws")
 PACKET_FATES = ("received", "lost", "late", "duplicate", "reordered")
 LAG_INTERVAL_S = 0.5
@@ -183,6 +184,7 @@ class _Sources(Collector):
         for drops in self.drops:
             sums.drops.update(drops())
         yield _live_taps(status for status in taps if not status.has_ended)
+        yield from _forwards(taps)
         yield from _packets(sums)
         yield _dropped(sums)
         if self.write_queue is not None:
@@ -207,6 +209,22 @@ def _live_taps(live: Iterable[TapStatus]) -> Metric:
     for state in sorted({*TAP_STATES, *counts}):
         family.add_metric([state], counts[state])
     return family
+
+
+def _forwards(taps: Iterable[TapStatus]) -> Iterator[Metric]:
+    forwards = [each for tap in taps if not tap.has_ended for each in tap.forwards]
+    counts = Counter(each.state for each in forwards)
+    family = GaugeMetricFamily(
+        "tapdeck_forwards_live", "Forwards of live taps, by state", labels=["state"]
+    )
+    for state in sorted({*FORWARD_STATES, *counts}):
+        family.add_metric([state], counts[state])
+    yield family
+    yield GaugeMetricFamily(
+        "tapdeck_forwards_dropped_seconds",
+        "Audio that forwards of live taps did not take in time",
+        value=sum(each.dropped_ms for each in forwards) / 1000,
+    )
 
 
 def _packets(sums: _Sums) -> Iterator[Metric]:

@@ -8,14 +8,10 @@ else reads the environment.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
-    BeforeValidator,
     Field,
     JsonValue,
     SecretStr,
@@ -39,64 +35,29 @@ from server.addresses import (
     parse_port_range,
     parse_tap_uri,
 )
-
-MIN_SECRET_LENGTH = 16
-"""Shorter ones can be guessed by trying, since anybody may try."""
+from server.setting_types import (
+    MIN_SECRET_LENGTH,
+    NETWORK_FORM,
+    PHONE_FORM,
+    SPACE,
+    SPACE_FORM,
+    TAG_AGE_FORM,
+    Copy,
+    Network,
+    Phone,
+    Secret,
+    TagAge,
+    Token,
+    one_direction,
+    folded,
+    matching,
+    parsed,
+    raised,
+    split_list,
+)
 
 CONFLICT = "settings_conflict"
 """Type of the validation error that concerns more than one setting."""
-
-TAG_AGE_FORM = "a list of TAG=DAYS or TAG=keep"
-PHONE_FORM = "an E.164 number, such as +15550100001, or a sip: address"
-SPACE_FORM = "a host, such as example.signalwire.com, without a scheme"
-
-_PHONE = re.compile(r"\+[1-9]\d{1,14}|sips?:[^\s<>\"@]+@[^\s<>\"@]+", re.ASCII)
-_SPACE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?", re.ASCII)
-_TAG_AGE = re.compile(r"[^,]{1,64}=(keep|\d{1,5})", re.ASCII)
-_URL_SAFE = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
-
-_T = TypeVar("_T")
-
-
-def _parsed(parse: Callable[[str], _T]) -> BeforeValidator:
-    """Parse text; let what is no text pass to the type's own check."""
-    return BeforeValidator(lambda raw: parse(raw) if isinstance(raw, str) else raw)
-
-
-def _matching(pattern: re.Pattern[str], form: str) -> AfterValidator:
-    def check(text: str) -> str:
-        if not pattern.fullmatch(text):
-            raise ValueError(f"must be {form}")
-        return text
-
-    return AfterValidator(check)
-
-
-def _check_length(secret: SecretStr) -> SecretStr:
-    if len(secret.get_secret_value()) < MIN_SECRET_LENGTH:
-        raise ValueError(f"must have at least {MIN_SECRET_LENGTH} characters")
-    return secret
-
-
-def _check_token(secret: SecretStr) -> SecretStr:
-    if not _URL_SAFE.fullmatch(_check_length(secret).get_secret_value()):
-        raise ValueError("must be made of letters, digits and . _ ~ - only")
-    return secret
-
-
-def _split_list(text: str) -> tuple[str, ...]:
-    return tuple(item.strip() for item in text.split(",") if item.strip())
-
-
-_folded = _parsed(lambda text: text.strip().lower())
-_raised = _parsed(lambda text: text.strip().upper())
-# `hear` is what one of the platform's pages calls `listen`.
-_direction = _parsed(lambda text: text.strip().lower().replace("hear", "listen"))
-_Phone = Annotated[str, _matching(_PHONE, PHONE_FORM)]
-_TagAge = Annotated[str, _matching(_TAG_AGE, TAG_AGE_FORM)]
-_Secret = Annotated[SecretStr, AfterValidator(_check_length)]
-_Copy = Annotated[Literal["flac", "opus"], _folded]
-_Token = Annotated[SecretStr, AfterValidator(_check_token)]
 
 
 def _setting(default: object, description: str, allowed: str, **options: Any) -> Any:
@@ -125,49 +86,49 @@ class Settings(BaseSettings):
     relay_token: Annotated[SecretStr, Field(min_length=1)] | None = _setting(
         None, "API token of the project, with the Voice permission", "text"
     )
-    space: Annotated[str, _matching(_SPACE, SPACE_FORM)] = _setting(
+    space: Annotated[str, matching(SPACE, SPACE_FORM)] = _setting(
         "relay.signalwire.com", "host of the RELAY service", SPACE_FORM
     )
     relay_ca_file: Path | None = _setting(
         None, "PEM file of the authorities to trust for RELAY", "the path of a file"
     )
-    relay_scheme: Annotated[Literal["wss", "ws"], _folded] = _setting(
+    relay_scheme: Annotated[Literal["wss", "ws"], folded] = _setting(
         "wss", "`ws` only for a simulator without TLS", "wss or ws"
     )
 
-    tap_uri: Annotated[TapUri, _parsed(parse_tap_uri)] | None = _setting(
+    tap_uri: Annotated[TapUri, parsed(parse_tap_uri)] | None = _setting(
         None,
         "tap destination as the platform sees it; the scheme chooses the transport",
         TAP_URI_FORM,
     )
-    http_listen: Annotated[ListenAddress, _parsed(parse_listen_address)] = _setting(
+    http_listen: Annotated[ListenAddress, parsed(parse_listen_address)] = _setting(
         ListenAddress("127.0.0.1", 8080),
         "address of WebSocket taps, API and pages",
         LISTEN_FORM,
     )
-    rtp_listen: Annotated[PortRange, _parsed(parse_port_range)] = _setting(
+    rtp_listen: Annotated[PortRange, parsed(parse_port_range)] = _setting(
         PortRange("127.0.0.1", 40000, 40000),
         "UDP port shared by all RTP taps, or a range with one port for each tap",
         RANGE_FORM,
     )
-    accept: Annotated[Literal["announced", "any"], _folded] = _setting(
+    accept: Annotated[Literal["announced", "any"], folded] = _setting(
         "announced",
         "`announced`: only taps that Tapdeck asked for or was told of; "
         "`any`: every stream that arrives",
         "announced or any",
     )
-    secret: _Secret | None = _setting(
+    secret: Secret | None = _setting(
         None,
         "signs the tokens of taps; replicas share it (without it: random at each "
         "start, with a warning)",
         f"at least {MIN_SECRET_LENGTH} characters",
     )
-    static_tokens: Annotated[tuple[_Token, ...], _parsed(_split_list)] = _setting(
+    static_tokens: Annotated[tuple[Token, ...], parsed(split_list)] = _setting(
         (),
         "tokens for taps started elsewhere with a fixed address (SWML)",
         f"a list of tokens of at least {MIN_SECRET_LENGTH} characters each",
     )
-    api_token: _Secret | None = _setting(
+    api_token: Secret | None = _setting(
         None,
         "bearer token of API and pages; without one they answer on loopback only",
         f"at least {MIN_SECRET_LENGTH} characters",
@@ -179,28 +140,28 @@ class Settings(BaseSettings):
         "true or false",
     )
 
-    contexts: Annotated[tuple[str, ...], _parsed(_split_list)] = _setting(
+    contexts: Annotated[tuple[str, ...], parsed(split_list)] = _setting(
         ("default",),
         "RELAY contexts whose inbound calls are answered and tapped",
         "a list of names",
     )
-    connect_to: _Phone | None = _setting(
+    connect_to: Phone | None = _setting(
         None, "number or SIP address to connect answered calls to", PHONE_FORM
     )
-    connect_from: _Phone | None = _setting(
+    connect_from: Phone | None = _setting(
         None,
         "caller id shown to `connect_to` (without it: the number that was called)",
         PHONE_FORM,
     )
-    direction: Annotated[Literal["speak", "listen", "both", "stereo"], _direction] = (
-        _setting(
-            "both",
-            "`speak`: what the party says; `listen`: what it hears; `both`: their sum; "
-            "`stereo`: `speak` and `listen` as two taps",
-            "speak, listen, both or stereo",
-        )
+    direction: Annotated[
+        Literal["speak", "listen", "both", "stereo"], one_direction
+    ] = _setting(
+        "both",
+        "`speak`: what the party says; `listen`: what it hears; `both`: their sum; "
+        "`stereo`: `speak` and `listen` as two taps",
+        "speak, listen, both or stereo",
     )
-    codec: Annotated[Literal["PCMU", "PCMA", "OPUS"], _raised] = _setting(
+    codec: Annotated[Literal["PCMU", "PCMA", "OPUS"], raised] = _setting(
         "PCMU", "codec to ask for", "PCMU, PCMA or OPUS"
     )
     ptime: int = _setting(
@@ -215,25 +176,25 @@ class Settings(BaseSettings):
     recordings_dir: Path = _setting(
         Path("recordings"), "where recordings are kept", "the path of a directory"
     )
-    durability: Annotated[Literal["process", "power"], _folded] = _setting(
+    durability: Annotated[Literal["process", "power"], folded] = _setting(
         "process",
         "what recordings under way survive, but for a second: `process`: the end of "
         "this process, kill -9 included; `power`: a power cut as well, at the cost of "
         "waiting for the disk each second",
         "process or power",
     )
-    wav_encoding: Annotated[Literal["pcm16", "native"], _folded] = _setting(
+    wav_encoding: Annotated[Literal["pcm16", "native"], folded] = _setting(
         "pcm16",
         "`pcm16`: 16-bit samples; `native`: G.711 is kept to the byte as it came, at "
         "half the size",
         "pcm16 or native",
     )
-    copies: Annotated[tuple[_Copy, ...], _parsed(_split_list)] = _setting(
+    copies: Annotated[tuple[Copy, ...], parsed(split_list)] = _setting(
         (),
         "further copies of each finished recording: `flac`, `opus`",
         "a list of flac and opus",
     )
-    l16_byte_order: Annotated[Literal["auto", "little", "big"], _folded] = _setting(
+    l16_byte_order: Annotated[Literal["auto", "little", "big"], folded] = _setting(
         "auto", "byte order of L16 over WebSocket", "auto, little or big"
     )
     reorder_window_ms: int = _setting(
@@ -303,7 +264,7 @@ class Settings(BaseSettings):
         ge=1,
         le=36_500,
     )
-    retention_tags: Annotated[tuple[_TagAge, ...], _parsed(_split_list)] = _setting(
+    retention_tags: Annotated[tuple[TagAge, ...], parsed(split_list)] = _setting(
         (),
         "ages for recordings of a tag instead, such as `billing=365,evidence=keep`; of "
         "several tags the longest age counts",
@@ -323,10 +284,16 @@ class Settings(BaseSettings):
         gt=0,
         le=1e9,
     )
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], _folded] = (
+    forward_allow: Annotated[tuple[Network, ...], parsed(split_list)] = _setting(
+        (),
+        "addresses and networks that forwards may be sent to although they are not "
+        "public, such as `10.1.0.0/16,127.0.0.1`",
+        NETWORK_FORM,
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], folded] = (
         _setting("info", "least level to log", "debug, info, warning or error")
     )
-    log_format: Annotated[Literal["auto", "human", "json"], _folded] = _setting(
+    log_format: Annotated[Literal["auto", "human", "json"], folded] = _setting(
         "auto", "`auto`: human on a terminal, else json", "auto, human or json"
     )
 

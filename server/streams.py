@@ -15,7 +15,7 @@ from server.audio import GapCause, StreamInfo
 from server.library.interrupted import Interrupted
 from server.log import LineBudget, TapLog
 from server.rtp.address import address_text
-from server.sinks.base import AudioSink, StreamSummary
+from server.sinks.base import AudioSink, LiveListener, StreamSummary
 from server.taps.media_facts import media_facts
 from server.taps.tap import EndReason, Tap
 from server.taps.verdict import TrackEvidence, TrackVerdict, verdict_with_audio
@@ -58,6 +58,8 @@ class TapStream:
     ) -> None:
         self.tap = tap
         self.tracks: list[Track] = []
+        self._listeners: dict[int, list[LiveListener]] = {}
+        """By track, also by one that has not begun."""
         self.log = TapLog(
             log,
             control_id=tap.control_id,
@@ -78,6 +80,15 @@ class TapStream:
     def queued_blocks(self) -> int:
         """Blocks of audio that wait for a sink."""
         return sum(track.queued_blocks for track in self.tracks)
+
+    def listeners(self, track: int) -> list[LiveListener]:
+        """Return the list of those that listen to a track; change it freely."""
+        return self._listeners.setdefault(track, [])
+
+    @property
+    def has_listeners(self) -> bool:
+        """Whether somebody wants the audio at once."""
+        return any(self._listeners.values())
 
     def pump(self, now: float) -> None:
         """Pass on everything that is due."""
@@ -137,10 +148,12 @@ class TapStream:
             del self.interrupted[track]
             elapsed = started_at.timestamp() - past.info.started_at
             offset = max(past.samples, round(elapsed * info.sample_rate))
-            begun = Track(past.info, self._sinks(past.info, True), past, offset)
+            sinks = self._sinks(past.info, True)
+            begun = Track(past.info, sinks, self.listeners(track), past, offset)
             self.log.info("recording %s goes on", past.recording_id)
         else:
-            begun = Track(info, self._sinks(info, False))
+            begun = Track(info, self._sinks(info, False), self.listeners(track))
+            begun.quality.observe(self.tap.session.track_started_at(track), 0)
             self.log.info("recording %s begins", info.recording_id)
         begun.is_masked = self._is_masked
         return begun

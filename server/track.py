@@ -39,7 +39,7 @@ from server.codecs.registry import Decoder, decoder_for
 from server.library.evidence import Quality
 from server.library.interrupted import Interrupted
 from server.quality.track_quality import TrackQuality
-from server.sinks.base import AudioSink, StreamSummary
+from server.sinks.base import AudioSink, LiveListener, StreamSummary
 from server.sinks.runner import SinkRunner
 
 log = logging.getLogger(__name__)
@@ -65,10 +65,13 @@ class Track:
         self,
         info: StreamInfo,
         sinks: Sequence[AudioSink],
+        listeners: list[LiveListener] | None = None,
         past: Interrupted | None = None,
         offset: int = 0,
     ) -> None:
         self.info = info
+        self._listeners = [] if listeners is None else listeners
+        """Shared with the owner, who adds and removes while the track goes on."""
         self._offset = offset
         self._native = NativeAudio.of(info)
         self.length = 0
@@ -274,6 +277,17 @@ class Track:
         kept = [runner.put(block) for runner in self._runners]
         if not all(kept):
             self._drop(run, "writing too far behind")
+        if self._listeners:
+            self._pass_on(run, samples)
+
+    def _pass_on(self, run: Run, samples: Samples) -> None:
+        for listener in tuple(self._listeners):
+            try:
+                listener.receive(self.info, run, samples)
+            except Exception:
+                # A mistake of ours in a forward must not cost the recorder anything.
+                log.exception("recording %s: a forward broke", self.info.recording_id)
+                self._listeners.remove(listener)
 
     def _wire_codec(self, audio_format: AudioFormat) -> Codec | None:
         """Return whose bytes decoded samples still are, one for one."""

@@ -20,6 +20,8 @@ LAYERS: dict[str, set[str]] = {
     "server.codecs": LEAVES | {"server.codecs"},
     "server.sinks": LEAVES | {"server.sinks", "server.library"},
     "server.library": LEAVES | {"server.library"},
+    "server.forwards": LEAVES
+    | {"server.forwards", "server.codecs", "server.taps.status", "server.log"},
     "server.taps": LEAVES | {"server.taps", "server.rtp", "server.codecs"},
     "server.quality": LEAVES
     | {"server.quality", "server.codecs.g711", "server.library.evidence"},
@@ -40,6 +42,7 @@ LAYERS: dict[str, set[str]] = {
     | {
         "server.transports",
         "server.streams",
+        "server.forwards",
         "server.track",
         "server.taps",
         "server.rtp",

@@ -15,6 +15,8 @@ from server.audio import (
     Late,
     Outcome,
     PacketCounts,
+    Run,
+    Samples,
     SourceChange,
     StreamInfo,
     TrackNote,
@@ -83,4 +85,16 @@ class AccountingSink(AudioSink, Protocol):
 
         What was returned once is not returned again.
         """
+        ...
+
+
+class LiveListener(Protocol):
+    """Wants audio as it comes, and nothing else: a forward, somebody who listens.
+
+    It has a buffer of its own. Whatever it does with the audio, or cannot do, the track
+    neither waits for it nor notes a gap.
+    """
+
+    def receive(self, info: StreamInfo, run: Run, samples: Samples) -> None:
+        """Take a run and what it decodes to; returns at once."""
         ...

@@ -30,6 +30,29 @@ class StartTap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardStatus:
+    """One forward of a tap at one moment; nothing in it is secret."""
+
+    forward_id: str
+    type: str
+    url: str
+    """With path and query left out."""
+    framing: str
+    state: str
+    """`connecting`, `connected`, `waiting` to try again, `ended` or `failed`."""
+    error: str = ""
+    """What went wrong last; it may be long over."""
+    connections: int = 0
+    """How many were made."""
+    sent_messages: int = 0
+    sent_bytes: int = 0
+    queued_ms: int = 0
+    dropped_ms: int = 0
+    replies: tuple[str, ...] = ()
+    """The last texts that the other end sent, oldest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TapStatus:
     """One tap at one moment."""
 
@@ -66,6 +89,7 @@ class TapStatus:
     """Why it is in this state, in words for people."""
     custom_parameters: Mapping[str, str] = field(default_factory=dict)
     """What a media stream says that it was started with."""
+    forwards: tuple[ForwardStatus, ...] = ()
 
     @property
     def has_ended(self) -> bool:

@@ -13,6 +13,7 @@ from server.metrics import Metrics
 from server.transports.http_access import Access, add_security_headers
 from server.transports.http_api import HttpApi, TapService
 from server.transports.http_connections import ConnectionGuard
+from server.transports.http_forwards import ForwardService, HttpForwards
 from server.transports.http_problem import problems
 from server.transports.ui import Pages
 
@@ -20,6 +21,7 @@ from server.transports.ui import Pages
 def make_http_app(
     *,
     taps: TapService,
+    forwards: ForwardService,
     library: Library,
     metrics: Metrics,
     api_token: str,
@@ -29,6 +31,7 @@ def make_http_app(
 
     Args:
         taps: Owns the taps.
+        forwards: Owns what is sent on.
         library: Keeps the recordings; open.
         metrics: What `/metrics` shows.
         api_token: What users must show; empty to answer only this machine.
@@ -44,5 +47,6 @@ def make_http_app(
     app = web.Application(middlewares=[guard.note, problems, access.guard])
     app.on_response_prepare.extend((add_security_headers, trust))
     HttpApi(taps, library, metrics).add_to(app)
+    HttpForwards(forwards).add_to(app)
     Pages(access).add_to(app)
     return app

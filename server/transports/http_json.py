@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from server.library.fields import JsonObject, time_text
-from server.taps.status import TapStatus
+from server.taps.status import ForwardStatus, TapStatus
 
 
 def tap_json(status: TapStatus) -> JsonObject:
@@ -39,4 +39,23 @@ def tap_json(status: TapStatus) -> JsonObject:
         "warnings": list(status.warnings),
         "recording_ids": list(status.recording_ids),
         "custom_parameters": dict(status.custom_parameters),
+        "forwards": [forward_json(each) for each in status.forwards],
+    }
+
+
+def forward_json(status: ForwardStatus) -> JsonObject:
+    """Return a forward as the API shows it."""
+    return {
+        "forward_id": status.forward_id,
+        "type": status.type,
+        "url": status.url,
+        "framing": status.framing,
+        "state": status.state,
+        "error": status.error,
+        "connections": status.connections,
+        "sent_messages": status.sent_messages,
+        "sent_bytes": status.sent_bytes,
+        "queued_ms": status.queued_ms,
+        "dropped_ms": status.dropped_ms,
+        "replies": list(status.replies),
     }

@@ -11,7 +11,7 @@ import pytest
 
 from server.audio import PacketCounts
 from server.metrics import Metrics
-from server.taps.status import TapStatus
+from server.taps.status import ForwardStatus, TapStatus
 
 
 def tap(**changes: Any) -> TapStatus:
@@ -183,3 +183,20 @@ def test_what_was_recovered_is_counted() -> None:
 
     assert value(metrics, "tapdeck_recorded_seconds_total") == 1.5
     assert value(metrics, "tapdeck_taps_total", state="interrupted") == 1
+
+
+def test_forwards_of_live_taps_are_counted_by_state() -> None:
+    forward = ForwardStatus(
+        forward_id="f",
+        type="websocket",
+        url="ws://host/***",
+        framing="raw",
+        state="waiting",
+        dropped_ms=1500,
+    )
+    ended = tap(control_id="tap-2", state="finished", forwards=(forward,))
+    metrics = Metrics(lambda: [tap(forwards=(forward,)), ended])
+
+    assert value(metrics, "tapdeck_forwards_live", state="waiting") == 1
+    assert value(metrics, "tapdeck_forwards_live", state="connected") == 0
+    assert value(metrics, "tapdeck_forwards_dropped_seconds") == 1.5

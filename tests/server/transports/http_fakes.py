@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +13,12 @@ from typing import Any
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from server.forwards.pull import PullListener
+from server.forwards.request import ForwardRequest
 from server.library.store import Library
 from server.metrics import Metrics
 from server.taps.refusal import TapRefusedError
-from server.taps.status import StartTap, TapStatus
+from server.taps.status import ForwardStatus, StartTap, TapStatus
 from server.transports.http_api import Readiness, TapNotFound, TapPage
 from server.transports.http_app import make_http_app
 from server.transports.http_connections import ConnectionGuard
@@ -82,6 +84,26 @@ class FakeTaps:
                 return self.live[at]
         raise TapNotFound(control_id)
 
+    async def add_forward(
+        self, control_id: str, request: ForwardRequest
+    ) -> ForwardStatus:
+        if control_id not in {status.control_id for status in self.live}:
+            raise TapRefusedError(404, "There is no live tap of this control id.")
+        return ForwardStatus(
+            forward_id="forward-1",
+            type=request.type,
+            url=request.shown_url,
+            framing=request.framing,
+            state="connecting",
+        )
+
+    async def remove_forward(self, control_id: str, forward_id: str) -> None:
+        if (control_id, forward_id) != ("tap-1", "forward-1"):
+            raise TapRefusedError(404, "There is no forward of this id.")
+
+    def listen(self, control_id: str) -> AbstractContextManager[PullListener]:
+        raise TapRefusedError(404, "There is no live tap of this control id.")
+
     def readiness(self) -> Readiness:
         return self.state
 
@@ -107,6 +129,7 @@ async def running(
     metrics = Metrics(taps.statuses)
     app = make_http_app(
         taps=taps,
+        forwards=taps,
         library=library,
         metrics=metrics,
         api_token=token,

@@ -91,6 +91,7 @@ class TestTaps:
                     "warnings": [],
                     "recording_ids": ["r"],
                     "custom_parameters": {"agent": "7"},
+                    "forwards": [],
                 }
             ],
             "live": 1,

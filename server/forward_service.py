@@ -1,0 +1,140 @@
+"""What the HTTP API asks of forwards: begin one for a live tap, end one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import uuid
+from collections.abc import Iterator, Sequence
+
+from server.deck import Deck
+from server.forwards.allowed import AllowList
+from server.forwards.forward import WebSocketForward
+from server.forwards.pull import PullListener
+from server.forwards.request import ForwardRequest
+from server.forwards.roster import MAX_FORWARDS, TapForwards
+from server.log import TapLog
+from server.taps.refusal import TapRefusedError
+from server.taps.rendezvous import Rendezvous
+from server.taps.status import ForwardStatus
+from server.taps.tap import Tap
+
+log = logging.getLogger(__name__)
+
+MAX_PULLING = 200
+"""Listeners over HTTP at one time, of all taps."""
+
+RESOLVE_TIMEOUT_S = 5.0
+
+
+class ForwardService:
+    """The forwards of this server's taps, as its API offers them."""
+
+    def __init__(
+        self,
+        deck: Deck,
+        rendezvous: Rendezvous,
+        forwards: TapForwards,
+        allowed: Sequence[str],
+    ) -> None:
+        self._deck = deck
+        self._rendezvous = rendezvous
+        self._forwards = forwards
+        self._pulling = 0
+        self._allowed = AllowList.parse(allowed)
+
+    async def add_forward(
+        self, control_id: str, request: ForwardRequest
+    ) -> ForwardStatus:
+        """Begin a forward of a live tap.
+
+        Raises:
+            TapRefusedError: There is no such tap, it has too many, or the address may
+                not be sent to.
+        """
+        self._live(control_id)
+        await self._check_host(request.host)
+        # The tap may have ended meanwhile.
+        tap = self._live(control_id)
+        if self._forwards.is_full(control_id):
+            raise TapRefusedError(409, f"A tap has at most {MAX_FORWARDS} forwards.")
+        forward = WebSocketForward(
+            uuid.uuid4().hex[:12],
+            request,
+            names=_names(tap),
+            allowed=self._allowed,
+            log=TapLog(
+                log,
+                control_id=control_id,
+                call_id=tap.call_id,
+                direction=tap.direction.value,
+            ),
+        )
+        track = request.track
+        self._deck.attend(control_id, forward, track)
+        self._forwards.start(
+            control_id, forward, lambda: self._deck.ignore(control_id, forward, track)
+        )
+        return forward.status()
+
+    async def remove_forward(self, control_id: str, forward_id: str) -> None:
+        """End a forward and forget it.
+
+        Raises:
+            TapRefusedError: There is none.
+        """
+        forward = self._forwards.get(control_id, forward_id)
+        if forward is None:
+            raise TapRefusedError(404, "There is no forward of this id.")
+        self._deck.ignore(control_id, forward, forward.request.track)
+        await self._forwards.remove(control_id, forward_id)
+
+    @contextlib.contextmanager
+    def listen(self, control_id: str) -> Iterator[PullListener]:
+        """Give somebody the first track of a live tap, for as long as wanted.
+
+        Raises:
+            TapRefusedError: There is no such tap, or too many listen already.
+        """
+        self._live(control_id)
+        if self._pulling >= MAX_PULLING:
+            raise TapRefusedError(503, f"{MAX_PULLING} listen already.")
+        listener = PullListener(lambda: self._deck.is_at_work(control_id))
+        self._deck.attend(control_id, listener, 0)
+        self._pulling += 1
+        try:
+            yield listener
+        finally:
+            self._pulling -= 1
+            self._deck.ignore(control_id, listener, 0)
+
+    def _live(self, control_id: str) -> Tap:
+        tap = self._rendezvous.taps.get(control_id)
+        if tap is None or not self._deck.is_at_work(control_id):
+            raise TapRefusedError(404, "There is no live tap of this control id.")
+        return tap
+
+    async def _check_host(self, host: str) -> None:
+        """Refuse what could never be dialled; what is dialled is judged again then."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(RESOLVE_TIMEOUT_S):
+                found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError, TimeoutError):
+            raise TapRefusedError(400, "The host of url cannot be found.") from None
+        if not any(self._allowed.allows(str(each[4][0])) for each in found):
+            raise TapRefusedError(
+                400, "The host of url is neither public nor listed in forward_allow."
+            )
+
+
+def _names(tap: Tap) -> dict[str, str]:
+    return {
+        "call_id": tap.call_id,
+        "control_id": tap.control_id,
+        "direction": tap.direction.value,
+        "from": tap.from_number,
+        "to": tap.to_number,
+    }

@@ -1,0 +1,100 @@
+"""The forwards of all taps: which there are, their tasks, and their ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from server.forwards.forward import WebSocketForward
+from server.taps.status import ForwardStatus
+
+FINISH_TIMEOUT_S = 5.0
+"""For which a tap that is over waits for its forwards to take the rest."""
+
+MAX_FORWARDS = 32
+"""Of one tap."""
+
+
+@dataclass(slots=True)
+class _OfTap:
+    """The forwards of one tap, with the task of each."""
+
+    forwards: dict[str, WebSocketForward] = field(default_factory=dict)
+    tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+
+class TapForwards:
+    """All forwards there are, by the control id of their tap."""
+
+    def __init__(self) -> None:
+        self._taps: dict[str, _OfTap] = {}
+
+    def is_full(self, control_id: str) -> bool:
+        """Tell whether a tap has as many as it may have."""
+        of_tap = self._taps.get(control_id)
+        return of_tap is not None and len(of_tap.forwards) >= MAX_FORWARDS
+
+    def start(
+        self,
+        control_id: str,
+        forward: WebSocketForward,
+        on_done: Callable[[], None],
+    ) -> None:
+        """Begin a forward; its task is ours from now on."""
+        of_tap = self._taps.setdefault(control_id, _OfTap())
+        of_tap.forwards[forward.forward_id] = forward
+        name = f"forward {forward.forward_id}"
+        task = asyncio.create_task(forward.run(), name=name)
+        task.add_done_callback(lambda _: on_done())
+        of_tap.tasks[forward.forward_id] = task
+
+    def get(self, control_id: str, forward_id: str) -> WebSocketForward | None:
+        """Return a forward, or None."""
+        of_tap = self._taps.get(control_id)
+        return None if of_tap is None else of_tap.forwards.get(forward_id)
+
+    async def remove(self, control_id: str, forward_id: str) -> None:
+        """End one forward properly and forget it."""
+        of_tap = self._taps[control_id]
+        of_tap.forwards[forward_id].finish()
+        await _end([of_tap.tasks[forward_id]])
+        of_tap.forwards.pop(forward_id, None)
+        of_tap.tasks.pop(forward_id, None)
+
+    async def end(self, control_id: str) -> None:
+        """End all forwards of a tap that is over; they can still be asked for."""
+        if (of_tap := self._taps.get(control_id)) is None:
+            return
+        for forward in of_tap.forwards.values():
+            forward.finish()
+        await _end(list(of_tap.tasks.values()))
+
+    def forget(self, control_id: str) -> None:
+        """Forget the forwards of a tap that have ended."""
+        self._taps.pop(control_id, None)
+
+    def statuses(self, control_id: str) -> tuple[ForwardStatus, ...]:
+        """Describe the forwards of a tap, in the order in which they began."""
+        of_tap = self._taps.get(control_id)
+        if of_tap is None:
+            return ()
+        return tuple(each.status() for each in of_tap.forwards.values())
+
+    async def close(self) -> None:
+        """Stop whatever is left at once."""
+        tasks = [task for each in self._taps.values() for task in each.tasks.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Wait a while for tasks, then stop those that are not done."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FINISH_TIMEOUT_S):
+            await asyncio.wait(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,72 @@
+"""Samples in another format, whatever blocks they come in."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import soxr
+
+from server.audio import AudioFormat, Codec, Samples
+from server.codecs.convert import Converter, StreamResampler, silence, with_channels
+
+
+def a_sweep(rate: int, seconds: float, top: float) -> Samples:
+    time = np.arange(int(rate * seconds)) / rate
+    phase = 2 * np.pi * (50 * time + (top - 50) / (2 * seconds) * time**2)
+    wave: Samples = np.rint(12_000 * np.sin(phase)).astype(np.int16)[:, None]
+    return wave
+
+
+def in_blocks(resampler: StreamResampler, samples: Samples, seed: int) -> Samples:
+    chance = random.Random(seed)
+    found, at = [], 0
+    while at < len(samples):
+        size = chance.randint(1, 700)
+        found.append(resampler.convert(samples[at : at + size]))
+        at += size
+    found.append(resampler.convert(samples[:0], last=True))
+    return np.concatenate(found)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_blocks_of_any_size_give_what_the_whole_gives(seed: int) -> None:
+    sweep = a_sweep(8000, 3.0, top=3800)
+    at_16 = in_blocks(StreamResampler(8000, 16_000, 1), sweep, seed)
+    at_48 = in_blocks(StreamResampler(16_000, 48_000, 1), at_16, seed + 100)
+    once = soxr.resample(sweep.astype(np.float32), 8000, 16_000)
+    expected = soxr.resample(np.rint(once), 16_000, 48_000)
+
+    length = min(len(at_48), len(expected))
+    difference = at_48[:length].astype(float) - expected[:length]
+
+    assert abs(len(at_48) - len(expected)) <= 6
+    ratio = np.sqrt(np.mean(difference**2) / np.mean(expected[:length] ** 2))
+    assert 20 * np.log10(ratio) < -80
+
+
+def test_samples_become_each_format() -> None:
+    samples = np.array([[1], [-2], [300]], np.int16)
+    little = AudioFormat(Codec.L16, 8000, byte_order="little")
+    stereo = AudioFormat(Codec.L16, 8000, 2, byte_order="big")
+
+    assert Converter(8000, little).convert(samples) == samples.astype("<i2").tobytes()
+    twice = np.repeat(samples, 2, axis=1).astype(">i2").tobytes()
+    assert Converter(8000, stereo).convert(samples) == twice
+    assert len(Converter(8000, AudioFormat(Codec.PCMA)).convert(samples)) == 3
+    assert len(Converter(8000, AudioFormat(Codec.PCMU)).convert(samples)) == 3
+    assert Converter(8000, little).finish() == b""
+
+
+def test_silence_is_as_long_as_it_says() -> None:
+    assert silence(2, AudioFormat(Codec.PCMU)) == b"\xff\xff"
+    assert silence(2, AudioFormat(Codec.L16, 8000, 2)) == bytes(8)
+    assert silence(2, AudioFormat(Codec.OPUS, 48_000)) == b""
+
+
+def test_channels_are_mixed_or_copied() -> None:
+    stereo = np.array([[10, 20]], np.int16)
+    assert with_channels(stereo, 1).tolist() == [[15]]
+    assert with_channels(np.array([[7]], np.int16), 2).tolist() == [[7, 7]]
+    assert with_channels(stereo, 2) is stereo
