@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
 from server.audio import AudioFormat
@@ -23,6 +23,9 @@ from server.taps.rendezvous import Rendezvous
 from server.taps.tap import TapDirection, TapOrigin, Transport
 
 log = logging.getLogger(__name__)
+
+GATHER_S = 2.0
+"""From the first recording that nothing went on with to their being finished."""
 
 
 class Continuation:
@@ -59,8 +62,12 @@ class Continuation:
         by_tap: defaultdict[str, list[Interrupted]] = defaultdict(list)
         for each in self._found:
             by_tap[each.info.control_id].append(each)
+        shared = _shared_sources(self._found)
         self._found = []
         for control_id, tracks in by_tap.items():
+            if any(each.info.source in shared for each in tracks):
+                # Whose audio it is, nobody would know: they might change sides.
+                continue
             last_at = max(each.last_write_at for each in tracks)
             # A clock that was set back meanwhile makes nothing wait for longer.
             left = min(last_at - self._wall(), 0.0) + self._grace_s
@@ -94,7 +101,20 @@ class Continuation:
         while True:
             await self._recovery.run()
             await self._is_due.wait()
+            # The other side of the call follows in a moment, and is one file with it.
+            await asyncio.sleep(GATHER_S)
             self._is_due.clear()
+
+
+def _shared_sources(found: Sequence[Interrupted]) -> set[str]:
+    """Return the sources of RTP that are those of several taps on a shared port."""
+    taps = {
+        (each.info.source, each.info.control_id)
+        for each in found
+        if each.info.source and not each.info.port
+    }
+    counts = Counter(source for source, _ in taps)
+    return {source for source, count in counts.items() if count > 1}
 
 
 def _past_tap(interrupted: Interrupted) -> PastTap | None:

@@ -86,6 +86,9 @@ class CopyMaker:
             if not self._stopping.is_set():
                 _check_length(audio, partial)
                 sync(partial)
+                if self._library.audio_path(recording.id) is None:
+                    # Deleted meanwhile, and nobody would look for a copy.
+                    return
                 give_name(partial, audio.with_suffix(f".{kind}"))
         except (OSError, soundfile.SoundFileError, AssertionError) as error:
             # soundfile asserts that everything was written, which a full disk denies.

@@ -27,6 +27,7 @@ from server.documents import (
 )
 from server.forwards.roster import TapForwards
 from server.library.announced import AnnouncedTap
+from server.library.errors import LibraryError
 from server.library.interrupted import Interrupted
 from server.library.recording import Recording
 from server.library.store import Library
@@ -134,11 +135,14 @@ class Deck:
         while True:
             due = max(due + TICK_S, self._now())
             await asyncio.sleep(due - self._now())
-            try:
-                self.tick(self._now())
-            except Exception:
-                # A mistake of ours in one tap must not stop all the others.
-                log.exception("the ticker met an error")
+            self._tick_safely(self._now())
+
+    def _tick_safely(self, now: float) -> None:
+        try:
+            self.tick(now)
+        except Exception:
+            # A mistake of ours in one tap must not stop all the others.
+            log.exception("the ticker met an error")
 
     def tick(self, now: float) -> None:
         """Look after the taps whose turn it is."""
@@ -225,7 +229,7 @@ class Deck:
         deadline = self._now() + timeout
         while (now := self._now()) < deadline:
             # Before looking: a tap that has just been registered is not live yet.
-            self.tick(now)
+            self._tick_safely(now)
             if not self.live:
                 return
             await asyncio.sleep(TICK_S)
@@ -360,5 +364,8 @@ class Deck:
         for document in documents:
             stream.log.warning("%s: %s", document.state.value, document.verdict.reason)
             publish = partial(self._library.publish, document, has_audio=False)
-            await until_kept(publish, f"document {document.id}")
+            try:
+                await until_kept(publish, f"document {document.id}")
+            except LibraryError as error:
+                stream.log.error("its document cannot be kept: %s", error)
         self._records.put(partial(self._drop_record, stream.announced_id), 0)

@@ -78,9 +78,7 @@ class Pairing:
         elif fit_together(group.finished):
             await self._join(group.finished)
         else:
-            for recording in group.finished:
-                publish = partial(self._library.publish, recording)
-                self._published(await until_kept(publish, f"recording {recording.id}"))
+            await self._publish_each(group.finished)
 
     def _partner_of(self, tap: Tap) -> _Group | None:
         """Return the group of the other side of the same call, if there is one."""
@@ -95,10 +93,20 @@ class Pairing:
     async def _join(self, recordings: Sequence[Recording]) -> None:
         ids = [recording.id for recording in recordings]
         make = partial(join, self._library, recordings)
-        whole = await until_kept(make, f"recording of {len(ids)} tracks")
+        try:
+            whole = await until_kept(make, f"recording of {len(ids)} tracks")
+        except ValueError as error:
+            log.error("%s stay apart: %s", " and ".join(ids), error)
+            await self._publish_each(recordings)
+            return
         log.info("recording %s is made of %s", whole.id, ", ".join(ids))
         self._on_joined(ids, whole.id)
         self._published(whole)
+
+    async def _publish_each(self, recordings: Sequence[Recording]) -> None:
+        for recording in recordings:
+            publish = partial(self._library.publish, recording)
+            self._published(await until_kept(publish, f"recording {recording.id}"))
 
     def _published(self, recording: Recording) -> None:
         self._on_published(recording)

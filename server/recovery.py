@@ -22,6 +22,7 @@ import logging
 import os
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,7 +49,7 @@ from server.recovered import (
     info_from_header,
 )
 from server.sinks.disk import words_for
-from server.sinks.joining import join
+from server.sinks.joining import JOINING_SUFFIX, join
 from server.sinks.partial import layout_of
 from server.sinks.wav import WavWriter
 
@@ -87,6 +88,8 @@ class Recovery:
         Raises:
             OSError: The directory cannot be read.
         """
+        for path in self._layout.partial_folder.glob(f"*{JOINING_SUFFIX}"):
+            path.unlink(missing_ok=True)
         self._due = self._layout.unfinished()
         found = [self._look(each) for each in sorted(self._due) if self._is_open(each)]
         for one in found:
@@ -116,8 +119,11 @@ class Recovery:
         while self._due:
             before = self.due
             for recording_id in sorted(self._due):
-                if recording_id in self._due:
-                    await asyncio.to_thread(self._try, recording_id)
+                if recording_id not in self._due:
+                    continue
+                made = await asyncio.to_thread(self._try, recording_id)
+                if made is not None:
+                    self._on_recovered(made)
             if self._due:
                 pause = FIRST_PAUSE_S if self.due < before else pause
                 await asyncio.sleep(pause)
@@ -140,7 +146,8 @@ class Recovery:
         self._due.pop(recording_id, None)
         return made
 
-    def _try(self, recording_id: str) -> None:
+    def _try(self, recording_id: str) -> Recording | None:
+        made = None
         try:
             made = self.finish(recording_id)
         except OSError as error:
@@ -150,11 +157,10 @@ class Recovery:
             # A mistake of ours with one of them must not keep the others.
             log.exception("%s cannot be recovered and is left alone", recording_id)
             self._due.pop(recording_id, None)
-        else:
-            if made is not None:
-                reason = made.verdict.reason
-                log.info("recording %s %s: %s", made.id, made.state.value, reason)
-                self._on_recovered(made)
+        if made is not None:
+            reason = made.verdict.reason
+            log.info("recording %s %s: %s", made.id, made.state.value, reason)
+        return made
 
     def _make(self, recording_id: str, kinds: set[str]) -> Recording | None:
         draft = self._draft(recording_id)
@@ -162,6 +168,9 @@ class Recovery:
             return self._publish(draft)
         if kinds & {AUDIO_SUFFIX, JOURNAL_SUFFIX}:
             interrupted = self._look(recording_id)
+            if interrupted is not None and self._is_half_joined(interrupted):
+                self._layout.partial(recording_id).unlink(missing_ok=True)
+                return None
             if interrupted is not None:
                 return self._finish_interrupted(interrupted)
             if AUDIO_SUFFIX in kinds:
@@ -169,6 +178,13 @@ class Recovery:
         if ANNOUNCED_SUFFIX in kinds:
             return self._finish_announced(recording_id)
         return None
+
+    def _is_half_joined(self, interrupted: Interrupted) -> bool:
+        """Return whether a file was being made of others, which are still here.
+
+        Only such a file has several channels and no journal.
+        """
+        return not interrupted.is_journaled and interrupted.info.channels > 1
 
     def _is_open(self, recording_id: str) -> bool:
         """Return whether its tap had not ended."""
@@ -188,7 +204,11 @@ class Recovery:
             size, written_at = status.st_size, status.st_mtime
         except FileNotFoundError:
             head, size, written_at = b"", 0, 0.0
-        journal = read_journal(self._layout.journal(recording_id))
+        journal_path = self._layout.journal(recording_id)
+        with suppress(FileNotFoundError):
+            # In a pause there is nothing else to write.
+            written_at = max(written_at, journal_path.stat().st_mtime)
+        journal = read_journal(journal_path)
         if journal is not None and journal.info.recording_id == recording_id:
             info, facts = journal.info, journal.facts
         elif (layout := WavLayout.parse(head)) is not None:
@@ -197,6 +217,9 @@ class Recovery:
         else:
             return None
         samples = layout_of(info).samples_in(size)
+        if (told := WavLayout.samples_told(head)) is not None:
+            # It was complete: what is behind its audio is no audio.
+            samples = min(samples, told)
         return Interrupted(
             recording_id=recording_id,
             info=info,
@@ -209,11 +232,15 @@ class Recovery:
     def _publish(self, document: Recording) -> Recording:
         """Publish a leftover, as one with the other side of its call if that is too."""
         partner = self._partner_of(document) if document.has_audio else None
-        if partner is None:
-            return self._library.publish(document, has_audio=document.has_audio)
-        whole = join(self._library, [document, partner])
-        self._due.pop(partner.id, None)
-        return whole
+        if partner is not None:
+            try:
+                whole = join(self._library, [document, partner])
+            except ValueError as error:
+                log.error("%s and %s stay apart: %s", document.id, partner.id, error)
+            else:
+                self._due.pop(partner.id, None)
+                return whole
+        return self._library.publish(document, has_audio=document.has_audio)
 
     def _partner_of(self, document: Recording) -> Recording | None:
         if not document.call_id:

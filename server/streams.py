@@ -73,6 +73,8 @@ class TapStream:
         self.interrupted = {each.info.track: each for each in interrupted}
         """Recordings from before a restart that nothing has gone on with yet."""
         self._is_masked = any(each.facts.is_masked for each in interrupted)
+        self._unmasked_at: float | None = None
+        """When a pause was over, monotonic seconds."""
         self.announced_id = announced_id
         """Under which the library knows of the tap until there is audio."""
 
@@ -111,9 +113,21 @@ class TapStream:
         """Pause recording, or let it go on; what was heard before stays as it was."""
         self.pump(now)
         self._is_masked = is_on
-        for track in self.tracks:
-            track.is_masked = is_on
+        self._unmasked_at = None if is_on else now
+        for number, track in enumerate(self.tracks):
+            self._mask_track(number, track)
         self.log.info("recording %s", "is paused" if is_on else "goes on")
+
+    def _mask_track(self, number: int, track: Track) -> None:
+        """Mask a track, or end its mask where what was heard in the pause ends.
+
+        Some of that is told later: it may wait for what was lost before it.
+        """
+        if self._unmasked_at is None:
+            track.mask()
+            return
+        heard_s = self._unmasked_at - self.tap.session.track_started_at(number)
+        track.unmask(track.offset + round(heard_s * track.info.sample_rate))
 
     def _check_size(self, now: float) -> None:
         limit = self.tap.limits.recording_bytes
@@ -155,7 +169,9 @@ class TapStream:
             begun = Track(info, self._sinks(info, False), self.listeners(track))
             begun.quality.observe(self.tap.session.track_started_at(track), 0)
             self.log.info("recording %s begins", info.recording_id)
-        begun.is_masked = self._is_masked
+        if self._is_masked or self._unmasked_at is not None:
+            begun.mask()
+            self._mask_track(track, begun)
         return begun
 
     def _new_info(self, track: int, started_at: datetime) -> StreamInfo:
@@ -252,9 +268,14 @@ class TapStream:
             changes=track.changes,
             late=track.late,
             arrival_started_at=track.started_at,
-            sender_started_at=tap.session.sender_started_at(track.info.track),
+            sender_started_at=self._sender_started_at(track),
             custom_parameters=media_facts(tap).custom_parameters,
         )
+
+    def _sender_started_at(self, track: Track) -> float | None:
+        """Return when the file began by the sender's clock, be it before a restart."""
+        told = self.tap.session.sender_started_at(track.info.track)
+        return None if told is None else told - track.offset / track.info.sample_rate
 
     def _undecodable(self, track: Track) -> int:
         # Of what came in a format that is unknown here no track ever heard.

@@ -53,9 +53,13 @@ MAX_NOTES = 100_000
 MAX_START_S = 10.0
 """Of a track, which tell when it began; later its sender's clock may have drifted."""
 
-Note = TypeVar("Note", Gap, Digit, SourceChange, Late)
+_FOR_EVER = 1 << 62
+"""End of a mask that has none yet."""
+
 MAX_DECODERS = 8
 """Kept for one track; a sender may announce new formats for ever."""
+
+Note = TypeVar("Note", Gap, Digit, SourceChange, Late)
 
 
 class Track:
@@ -84,7 +88,8 @@ class Track:
         self.missing: dict[GapCause, int] = {}
         self.started_at = info.started_at
         """When position 0 was, told by all arrivals so far and not only the first."""
-        self._is_masked = False
+        self._masks: list[tuple[int, int]] = []
+        """Spans (start, end) that are kept out; the last may have no end yet."""
         self._has_failed = False
         """Whether decoding has met an error, which is told once."""
         self._retired_errors = 0
@@ -129,16 +134,29 @@ class Track:
         bursts = sum(gap.cause is GapCause.LOST for gap in self.gaps)
         return self.quality.summary(counts, self.missing, bursts)
 
+    def mask(self) -> None:
+        """Keep out what is not told yet, and whatever comes until `unmask`."""
+        if not self.is_masked and len(self._masks) < MAX_NOTES:
+            self._masks.append((self.length, _FOR_EVER))
+            self._tell(Mask(self.length, True))
+
+    def unmask(self, position: int) -> None:
+        """Keep again what was heard from `position` on."""
+        if self.is_masked:
+            start, _ = self._masks[-1]
+            end = max(position, start, self.length)
+            self._masks[-1] = start, end
+            self._tell(Mask(end, False))
+
     @property
     def is_masked(self) -> bool:
-        """Whether nothing that is heard is kept or passed on, on request."""
-        return self._is_masked
+        """Whether what is heard now is kept out, on request."""
+        return bool(self._masks) and self._masks[-1][1] == _FOR_EVER
 
-    @is_masked.setter
-    def is_masked(self, is_on: bool) -> None:
-        if is_on is not self._is_masked:
-            self._is_masked = is_on
-            self._tell(Mask(self.length, is_on))
+    @property
+    def offset(self) -> int:
+        """Position in the file of what the session calls 0."""
+        return self._offset
 
     def observe_start(self, arrived_at: float) -> None:
         """Take note of when the latest audio came: the first may have been late.
@@ -154,12 +172,12 @@ class Track:
         """Take one event of the media session."""
         if self._offset:
             event = replace(event, start=event.start + self._offset)
+        if self._masks and isinstance(event, Run | Gap | Digit):
+            rest = self._masked(event)
+            if rest is None:
+                return
+            event = rest
         match event:
-            case Run() | Gap() if self._is_masked:
-                self._note_gap(Gap(event.start, event.length, GapCause.MASKED))
-            case Digit() if self._is_masked:
-                # Digits are what is hidden most often: card numbers.
-                pass
             case Run():
                 self._handle_run(event)
             case Gap():
@@ -193,6 +211,22 @@ class Track:
             self._decoding.cancel()
             await asyncio.gather(self._decoding, return_exceptions=True)
         await asyncio.gather(*(each.abandon(error) for each in self._runners))
+
+    def _masked(self, event: Run | Gap | Digit) -> Run | Gap | Digit | None:
+        """Note what is masked of an event as a gap, and return what is left of it."""
+        if isinstance(event, Digit):
+            # What is hidden most often: the digits of cards.
+            end = event.start + event.length
+            is_hidden = any(a < end and event.start < b for a, b in self._masks)
+            return None if is_hidden else event
+        border = self._masks[-1][1]
+        if event.start >= border:
+            return event
+        end = event.start + event.length
+        rest = cut_front(event, border - event.start) if border < end else None
+        masked = end if rest is None else rest.start
+        self._note_gap(Gap(event.start, masked - event.start, GapCause.MASKED))
+        return rest
 
     def _go_on_with(self, past: Interrupted) -> None:
         """Take over what is known of the recording from before a restart."""
@@ -321,6 +355,19 @@ class Track:
             self.gaps[-1] = replace(last, length=last.length + gap.length)
         else:
             _append_bounded(self.gaps, gap)
+
+
+def cut_front(event: Run | Gap, samples: int) -> Run | Gap | None:
+    """Return an event without its first samples; None if it cannot be cut there."""
+    start, length = event.start + samples, event.length - samples
+    if isinstance(event, Gap):
+        return Gap(start, length, event.cause, event.detail)
+    unit = event.format.bytes_per_sample
+    data = b"".join(event.payloads)
+    # Packets of Opus, and audio of another rate, have no place to cut at.
+    if not unit or len(data) != event.length * unit:
+        return None
+    return Run(start, length, [data[samples * unit :]], event.format)
 
 
 def _append_bounded(notes: list[Note], note: Note) -> None:

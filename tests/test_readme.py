@@ -98,6 +98,7 @@ def test_every_tapdeck_command_in_the_text_is_understood(page: Path) -> None:
     commands = re.findall(r"`tapdeck ([^`]+)`", text)
     assert commands or page.name in {
         "architecture.md",
+        "benchmark.md",
         "forwarding.md",
         "websocket-ingest.md",
     }

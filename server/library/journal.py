@@ -103,7 +103,7 @@ class Journal:
 
     def note(self, event: TrackNote) -> None:
         """Have a line written with the next `flush`."""
-        if self._lines < MAX_LINES:
+        if self._lines < MAX_LINES or isinstance(event, Mask):
             self._lines += 1
             self._due.append(_note_line(event))
 

@@ -32,7 +32,7 @@ _PARTIAL_SUFFIXES = frozenset(
 
 # Lower case only: some file systems take `a` and `A` for the same name.
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
-_RANDOM_LENGTH = 8
+RANDOM_LENGTH = 8
 _ID = re.compile(
     r"[0-9]{4}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])T[0-9]{9}Z-[a-z2-7]{8}"
 )
@@ -43,7 +43,7 @@ def make_id(started_at: datetime) -> str:
     utc = started_at.astimezone(UTC)
     day = f"{utc.year:04}{utc.month:02}{utc.day:02}"
     time = f"{utc.hour:02}{utc.minute:02}{utc.second:02}{utc.microsecond // 1000:03}"
-    chance = "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_LENGTH))
+    chance = "".join(secrets.choice(_ALPHABET) for _ in range(RANDOM_LENGTH))
     return f"{day}T{time}Z-{chance}"
 
 

@@ -179,8 +179,10 @@ class Library:
         Raises:
             OSError: The disk refuses.
         """
-        path = self._layout.partial(recording.id).with_suffix(DOCUMENT_SUFFIX)
-        write_synced(path, dump_document(recording))
+        audio = self._layout.partial(recording.id)
+        sync(audio)
+        document = dump_document(recording)
+        write_synced(audio.with_suffix(DOCUMENT_SUFFIX), document)
 
     def read_draft(self, recording_id: str) -> Recording | None:
         """Return the document that a crash kept from being published, if it is whole.

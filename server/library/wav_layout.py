@@ -143,6 +143,15 @@ class WavLayout:
         )
         return layout if is_ours else None
 
+    @classmethod
+    def samples_told(cls, head: bytes) -> int | None:
+        """Return how many samples a header of ours says that there are, if it does."""
+        layout = cls.parse(head)
+        if layout is None or head[:4] != b"RIFF" or len(head) < layout.audio_at:
+            return None
+        _, data_bytes = _CHUNK.unpack_from(head, layout.audio_at - _CHUNK.size)
+        return None if data_bytes == UNKNOWN else data_bytes // layout.step
+
     def _riff_header(self, riff_bytes: int, data_bytes: int, samples: int) -> bytes:
         room = bytes(_DS64.size)
         return self._assemble(b"RIFF", riff_bytes, b"JUNK", room, data_bytes, samples)

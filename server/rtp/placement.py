@@ -137,12 +137,17 @@ class Placement:
         after = timestamp_difference(packet.timestamp, self._next_timestamp)
         start = self._timeline.position_of(self._next_timestamp + after)
         length = self._timeline.length_of(self.format.samples_in(packet.payload))
-        if not length or start != -length:
+        unit = self.format.bytes_per_sample
+        is_odd = bool(unit) and len(packet.payload) % unit
+        if not length or start != -length or is_odd:
             return False
         self._payloads.insert(0, packet.payload)
         self._timeline.move(length)
-        self.track.started_at -= length / self.track.sample_rate
-        self.track.counts.reordered += 1
+        track, seconds = self.track, length / self.track.sample_rate
+        track.started_at -= seconds
+        if track.sender_started_at is not None:
+            track.sender_started_at -= seconds
+        track.counts.reordered += 1
         return True
 
     def note_clock(self, timestamp: int, wall_clock: float) -> None:

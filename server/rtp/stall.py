@@ -22,10 +22,18 @@ MIN_STALL = 1.0
 SETTLE = 0.25
 """Seconds for which it is watched whether a backlog comes."""
 
+MIN_FALL = 0.01
+"""Seconds by which the lag falls from a packet to the next in a backlog, at least: half
+a packet faster than real time."""
+
 MIN_PAUSE = 0.2
 """Seconds of lag that are no jitter of the packets behind the stall."""
 
-MAX_WAITING = 512
+MAX_SETTLE = 2.0
+"""Seconds for which a backlog may come, as long as it does come."""
+
+MAX_WAITING = 2000
+"""Packets: a backlog of 40 s."""
 
 
 class Stall:
@@ -38,7 +46,15 @@ class Stall:
         first_at: When the first packet behind it came.
     """
 
-    __slots__ = ("_at", "_clock_rate", "_lag", "_timestamp", "settle_at", "waiting")
+    __slots__ = (
+        "_at",
+        "_clock_rate",
+        "_extend_until",
+        "_lag",
+        "_timestamp",
+        "settle_at",
+        "waiting",
+    )
 
     def __init__(
         self, timestamp: int, at: float, clock_rate: int, first_at: float
@@ -47,6 +63,7 @@ class Stall:
         self._at = at
         self._clock_rate = clock_rate
         self._lag = first_at - at
+        self._extend_until = first_at + MAX_SETTLE
         self.settle_at = first_at + SETTLE
         self.waiting: list[Arrival] = []
 
@@ -64,4 +81,8 @@ class Stall:
         """Hold a packet."""
         self.waiting.append(Arrival(packet, at))
         ticks = timestamp_difference(packet.timestamp, self._timestamp)
-        self._lag = min(self._lag, at - self._at - ticks / self._clock_rate)
+        lag = at - self._at - ticks / self._clock_rate
+        if lag < self._lag - MIN_FALL and self._lag > MIN_PAUSE:
+            # It is catching up: whether all of it does is yet to be seen.
+            self.settle_at = min(at + SETTLE, self._extend_until)
+        self._lag = min(self._lag, lag)

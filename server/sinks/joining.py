@@ -6,6 +6,8 @@ nothing but the work.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.library.joined import comment, describe_joined, in_order, offsets
-from server.library.layout import DOCUMENT_SUFFIX
+from server.library.layout import DOCUMENT_SUFFIX, RANDOM_LENGTH
 from server.library.recording import Recording
 from server.library.store import Library
 from server.library.wav_layout import Encoding, WavLayout
@@ -53,23 +55,38 @@ def join(library: Library, recordings: Sequence[Recording]) -> Recording:
         OSError: The disk refuses; nothing has been lost.
     """
     parts = in_order(recordings)
-    whole = describe_joined(library.new_id(parts[0].started_at), parts)
-    target = library.layout.partial(whole.id)
-    draft = target.with_suffix(JOINING_SUFFIX)
-    try:
-        _write(library, parts, draft)
-        draft.rename(target)
-        published = library.publish(whole)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        target.unlink(missing_ok=True)
-        raise
+    whole = describe_joined(joined_id([part.id for part in parts]), parts)
+    published = library.get(whole.id)
+    if published is None:
+        published = _publish(library, parts, whole)
     for part in parts:
         path = library.layout.partial(part.id)
         path.with_suffix(DOCUMENT_SUFFIX).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
         library.layout.journal(part.id).unlink(missing_ok=True)
     return published
+
+
+def joined_id(ids: Sequence[str]) -> str:
+    """Return the id of what is made of these: the same at each attempt."""
+    digest = hashlib.sha256(" ".join(sorted(ids)).encode()).digest()
+    chance = base64.b32encode(digest).decode().lower()
+    return min(ids)[:-RANDOM_LENGTH] + chance[:RANDOM_LENGTH]
+
+
+def _publish(
+    library: Library, parts: Sequence[Recording], whole: Recording
+) -> Recording:
+    target = library.layout.partial(whole.id)
+    draft = target.with_suffix(JOINING_SUFFIX)
+    try:
+        _write(library, parts, draft)
+        draft.rename(target)
+        return library.publish(whole)
+    except OSError:
+        for path in (draft, target, target.with_suffix(DOCUMENT_SUFFIX)):
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _write(library: Library, parts: Sequence[Recording], draft: Path) -> None:

@@ -38,9 +38,10 @@ class WavWriter:
         self.position = 0
         """Samples in the file, audio and silence."""
         try:
-            self._write_at(layout.header(None), 0)
             if resume:
+                # By what its header still tells.
                 self._find_end()
+            self._write_at(layout.header(None), 0)
         except OSError:
             self._close()
             if not resume:
@@ -121,6 +122,10 @@ class WavWriter:
 
     def _find_end(self) -> None:
         self.position = self._layout.samples_in(os.fstat(self._fd).st_size)
+        told = WavLayout.samples_told(os.pread(self._fd, self._layout.audio_at, 0))
+        if told is not None:
+            # It was complete: what is behind its audio is the byte that pads it.
+            self.position = min(self.position, told)
         os.ftruncate(self._fd, self._offset(self.position))
 
     def _append(self, data: memoryview, offset: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from server import continuation
 from server.audio import StreamInfo
 from server.continuation import Continuation
 from server.library.interrupted import Interrupted
@@ -15,7 +16,7 @@ from server.library.journal import JournalFacts
 from server.library.store import Library
 from server.recovery import Recovery
 from tests.server.sinks.test_runner import INFO
-from tests.server.taps.test_rendezvous import a_rendezvous
+from tests.server.taps.test_rendezvous import OPTIONS, a_rendezvous
 
 WALL = 1000.0
 RTP = replace(
@@ -61,9 +62,11 @@ def left(info: StreamInfo, *, last_write_at: float = WALL - 5) -> Interrupted:
     )
 
 
-def continuing(recovery: Recovery) -> tuple[Continuation, dict[str, float | None]]:
+def continuing(
+    recovery: Recovery, *ports: int
+) -> tuple[Continuation, dict[str, float | None]]:
     """Return one that has looked and expects, and until when each tap waits."""
-    meeting, _ = a_rendezvous()
+    meeting, _ = a_rendezvous(replace(OPTIONS, ports=ports))
     made = Continuation(
         recovery, meeting, grace_s=15, now=lambda: 100.0, wall=lambda: WALL
     )
@@ -113,13 +116,29 @@ def test_what_cannot_come_back_is_left_to_recovery(
     assert made.take("tap-1") == ()
 
 
+@pytest.mark.parametrize("ports", [(0, 0), (16_384, 16_386)], ids=["shared", "own"])
+def test_two_taps_of_one_source_wait_only_on_ports_of_their_own(
+    tmp_path: Path, ports: tuple[int, int]
+) -> None:
+    """On a shared port, the one that comes first would take the other's audio."""
+    first, second = ports
+    mine = replace(RTP, port=first)
+    other = replace(mine, recording_id="other", control_id="tap-2", port=second)
+    recovery = FoundRecovery(tmp_path, left(mine), left(other))
+    _, waiting = continuing(recovery, *filter(None, ports))
+    assert len(waiting) == (2 if first else 0)
+
+
 def test_a_clock_that_was_set_back_makes_nothing_wait_longer(tmp_path: Path) -> None:
     recovery = FoundRecovery(tmp_path, left(RTP, last_write_at=WALL + 3600))
     _, waiting = continuing(recovery)
     assert waiting == {"tap-1": 115.0}
 
 
-async def test_what_nothing_went_on_with_is_finished_later(tmp_path: Path) -> None:
+async def test_what_nothing_went_on_with_is_finished_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuation, "GATHER_S", 0.0)
     runs: list[int] = []
 
     class CountingRecovery(FoundRecovery):

@@ -22,8 +22,11 @@ from server.library.files import write_synced
 from server.library.interrupted import Interrupted
 from server.library.recording import Recording
 from server.library.store import Library
+from server.library.wav_layout import WavLayout
 from server.recovery import Recovery
+from server.sinks.joining import JOINING_SUFFIX
 from server.sinks.partial import PartialRecording
+from server.sinks.wav import WavWriter
 from tests.server.library.builders import NOON, recording
 from tests.server.sinks.test_runner import INFO
 
@@ -376,3 +379,57 @@ async def test_a_disk_that_refuses_is_asked_again(
     library = await recovered(library)
     assert len(attempts) == 3
     assert found(library, recording_id).samples == 800
+
+
+async def test_a_file_that_was_being_joined_is_no_recording(library: Library) -> None:
+    half = library.new_id(NOON)
+    path = library.partial_path(half)
+    with WavWriter(path, WavLayout(8000, 2)) as writer:
+        writer.write(0, np.ones((50, 2), np.int16))
+    draft = path.with_suffix(JOINING_SUFFIX)
+    draft.write_bytes(path.read_bytes())
+    library = await recovered(library)
+    assert len(library) == 0
+    assert partials(library) == []
+
+
+async def test_what_is_behind_a_complete_file_is_no_audio(library: Library) -> None:
+    recording_id = killed(library)
+    path = library.partial_path(recording_id)
+    layout = WavLayout(8000, 1)
+    with path.open("r+b") as file:
+        file.write(layout.header(500))
+    library = await recovered(library)
+    assert found(library, recording_id).samples == 500
+
+
+async def test_two_that_cannot_be_one_are_published_apart(library: Library) -> None:
+    parts = [
+        replace(
+            recording(library.new_id(NOON)),
+            call_id="call-1",
+            direction=direction,
+            control_id=f"tap-{direction}",
+            started_at=NOON,
+            samples=100,
+        )
+        for direction in ("speak", "listen")
+    ]
+    for part in parts:
+        with WavWriter(library.partial_path(part.id), WavLayout(8000, 1)) as writer:
+            writer.write(0, np.ones((100, 1), np.int16))
+        library.keep_draft(part)
+    library.partial_path(parts[0].id).write_bytes(b"RIFF" + bytes(300))
+    library = await recovered(library)
+    assert {found(library, part.id).id for part in parts} == {p.id for p in parts}
+
+
+async def test_a_pause_with_nothing_to_write_is_no_absence(library: Library) -> None:
+    recording_id = killed(library)
+    audio = library.partial_path(recording_id)
+    os.utime(audio, (1000.0, 1000.0))
+    _, _, (interrupted,) = restarted(library)
+    assert (
+        interrupted.last_write_at
+        == library.layout.journal(recording_id).stat().st_mtime
+    )

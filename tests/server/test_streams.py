@@ -65,6 +65,10 @@ class ScriptedSession(SilentSession):
         self.padded: bool | None = None
         self.format = PCMU_8000
         self.lost = 1
+        self.sender_started: float | None = None
+
+    def sender_started_at(self, track: int) -> float | None:
+        return self.sender_started
 
     def take(self, now: float) -> list[tuple[int, TrackEvent]]:
         events, self.events = self.events, []
@@ -491,7 +495,7 @@ async def test_nothing_that_is_heard_in_a_pause_is_kept() -> None:
         (0, Gap(320, 160, GapCause.SILENCE)),
         (0, Digit(330, "4", 80)),
     ]
-    stream.mask(1.0, is_on=False)
+    stream.mask(480 / 8000, is_on=False)
     session.events = [(0, a_run(480, b"\x02" * 160))]
     stream.pump(2.0)
     stream.tap.end(EndReason.STOPPED, 3.0)
@@ -502,6 +506,91 @@ async def test_nothing_that_is_heard_in_a_pause_is_kept() -> None:
     assert not sink.summary.digits
     assert sink.summary.outcome is Outcome.COMPLETE
     assert sink.summary.reason.endswith("0.04 s were kept out on request.")
+
+
+@pytest.mark.parametrize("told", ["whole", "in packets"])
+async def test_what_was_heard_in_a_pause_and_is_told_later_is_not_kept(
+    told: str,
+) -> None:
+    """As behind a hole that is still waited for when the pause is over."""
+    sink = KeepingSink()
+    session = ScriptedSession(a_run(0, b"\x00" * 160))
+    stream = a_stream(session, sink)
+    stream.mask(0.02, is_on=True)
+    stream.mask(0.05, is_on=False)
+    late = [a_run(240, b"\x01" * 160 + b"\x02" * 80)]
+    if told == "in packets":
+        late = [a_run(240, b"\x01" * 100), a_run(340, b"\x01" * 60 + b"\x02" * 80)]
+    session.events = [(0, Gap(160, 80, GapCause.LOST))]
+    session.events += [(0, each) for each in late]
+    session.events += [(0, Digit(399, "4", 80)), (0, Digit(400, "5", 80))]
+    stream.pump(2.0)
+    stream.tap.end(EndReason.STOPPED, 3.0)
+    await stream.close(3.0)
+    assert [block.start for block in sink.blocks] == [0, 400]
+    kept = np.concatenate([block.samples for block in sink.blocks[1:]])
+    assert len(kept) == 80
+    assert len(set(kept.ravel())) == 1
+    assert sink.summary is not None
+    assert list(sink.summary.gaps) == [Gap(160, 240, GapCause.MASKED)]
+    assert list(sink.summary.digits) == [Digit(400, "5", 80)]
+
+
+async def test_a_gap_that_goes_on_behind_a_pause_is_told_from_there() -> None:
+    sink = KeepingSink()
+    session = ScriptedSession(a_run(0, b"\x00" * 160))
+    stream = a_stream(session, sink)
+    stream.mask(0.02, is_on=True)
+    stream.mask(0.05, is_on=False)
+    session.events = [(0, Gap(160, 800, GapCause.SILENCE))]
+    stream.tap.end(EndReason.STOPPED, 3.0)
+    await stream.close(3.0)
+    assert sink.summary is not None
+    assert list(sink.summary.gaps) == [
+        Gap(160, 240, GapCause.MASKED),
+        Gap(400, 560, GapCause.SILENCE),
+    ]
+
+
+async def test_what_has_no_place_to_cut_is_kept_out_as_a_whole() -> None:
+    sink = KeepingSink()
+    session = ScriptedSession(a_run(0, b"\x00" * 160))
+    stream = a_stream(session, sink)
+    stream.mask(0.02, is_on=True)
+    stream.mask(0.03, is_on=False)
+    packets = opus_packets(2)
+    length = sum(opus_samples(each) for each in packets) // 6
+    session.events = [(0, Run(160, length, packets, OPUS))]
+    stream.tap.end(EndReason.STOPPED, 3.0)
+    await stream.close(3.0)
+    assert sink.summary is not None
+    assert list(sink.summary.gaps) == [Gap(160, length, GapCause.MASKED)]
+
+
+async def test_a_track_that_begins_in_a_pause_begins_with_what_is_masked() -> None:
+    sink = KeepingSink()
+    session = ScriptedSession()
+    stream = a_stream(session, sink)
+    stream.mask(0.0, is_on=True)
+    stream.mask(0.05, is_on=False)
+    session.events = [(0, a_run(0, b"\x01" * 400 + b"\x02" * 80))]
+    stream.pump(2.0)
+    stream.tap.end(EndReason.STOPPED, 3.0)
+    await stream.close(3.0)
+    assert [block.start for block in sink.blocks] == [400]
+
+
+async def test_the_sender_s_clock_tells_when_the_file_began_before_a_restart() -> None:
+    sink = KeepingSink()
+    session = ScriptedSession(a_run(0, b"\x00" * 160))
+    stream = a_stream(session, sink, interrupted=[a_past_recording(samples=8000)])
+    session.sender_started = 5000.0
+    stream.pump(0.0)
+    stream.tap.end(EndReason.STOPPED, 1.0)
+    await stream.close(1.0)
+    assert sink.summary is not None
+    # The session began 80,000 samples into the file.
+    assert sink.summary.sender_started_at == 4990.0
 
 
 async def test_a_pause_outlives_the_server() -> None:

@@ -398,5 +398,8 @@ async def test_the_call_clock_lets_later_taps_hear_the_present(
     second = await probe.tap(call, destination.device, control_id="b")
     await eventually(lambda: len(second.sent) > 5)
 
-    assert first.sent[0].payload != second.sent[0].payload
+    # A single packet may sound the same: the tone comes round.
+    assert [each.payload for each in first.sent[:5]] != [
+        each.payload for each in second.sent[:5]
+    ]
     assert second.sent[0].start == 0

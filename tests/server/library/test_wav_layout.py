@@ -46,6 +46,26 @@ def test_beyond_32_bits_it_is_rf64() -> None:
     assert int.from_bytes(header[36:44], "little") == largest + 1
 
 
+@given(layout=LAYOUTS, samples=st.integers(0, 2**29))
+def test_a_complete_header_tells_its_samples(layout: WavLayout, samples: int) -> None:
+    assert WavLayout.samples_told(layout.header(samples)) == samples
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        bytes(200),
+        WavLayout(8000, 1).header(None),
+        WavLayout(8000, 1).header(2**33),
+        WavLayout(8000, 1).header(5)[:-1],
+    ],
+    ids=["nothing", "zeros", "open", "RF64", "torn"],
+)
+def test_another_header_tells_nothing_of_its_samples(head: bytes) -> None:
+    assert WavLayout.samples_told(head) is None
+
+
 @pytest.mark.parametrize(
     "head",
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from server.audio import GapCause, Run
-from server.rtp.stall import MAX_WAITING, MIN_STALL, SETTLE
+from server.rtp.stall import MAX_SETTLE, MAX_WAITING, MIN_STALL, SETTLE
 from tests.server.rtp.builders import (
     RATE,
     Sender,
@@ -40,6 +40,29 @@ def test_a_backlog_after_a_stall_leaves_no_gap() -> None:
     events = events_of(target.take(now))
     assert gaps(events) == []
     assert numbers(events) == list(range(250))
+
+
+@pytest.mark.parametrize(
+    ("backlog", "step"), [(600, 0.0), (250, 0.005)], ids=["at once", "four times"]
+)
+def test_a_backlog_may_be_long_and_take_its_time(backlog: int, step: float) -> None:
+    target, sender = session(), Sender()
+    now = feed(target, sender.packets(50), 0.0)
+    now = feed(target, sender.packets(backlog), now + backlog * 0.02, step=step)
+    now = feed(target, sender.packets(50), now + 0.02)
+    events = events_of(target.take(now + 1))
+    pauses = [length for _, length, _ in gaps(events)]
+    # What was drained at four times had not caught up when it was all there.
+    assert sum(pauses) <= MAX_SETTLE * RATE
+    assert numbers(events) == list(range(backlog + 100))
+
+
+def test_a_backlog_that_never_ends_is_not_waited_for() -> None:
+    target, sender = session(), Sender()
+    now = feed(target, sender.packets(50), 0.0)
+    # Ten seconds late, and only a little faster than it should be.
+    feed(target, sender.packets(200), now + 10.0, step=0.009)
+    assert target.held_packets < MAX_SETTLE / 0.009 + 5
 
 
 def test_a_sender_of_long_bursts_is_as_long_as_its_audio() -> None:

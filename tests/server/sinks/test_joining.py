@@ -16,7 +16,7 @@ from server.library.recording import Recording
 from server.library.store import Library
 from server.library.wav_layout import Encoding, WavLayout
 from server.sinks import joining
-from server.sinks.joining import join
+from server.sinks.joining import join, joined_id
 from server.sinks.wav import WavWriter
 from tests.server.library.builders import NOON, recording
 
@@ -166,3 +166,30 @@ def test_many_channels_are_possible(tmp_path: Path) -> None:
     ]
     audio = read(library, join(library, parts))
     assert audio[0].tolist() == [0, 1, 2]
+
+
+def test_what_was_published_before_a_crash_is_not_made_again(tmp_path: Path) -> None:
+    library = a_library(tmp_path)
+    parts = [
+        a_part(library, side, np.ones(100, np.int16)) for side in ("speak", "listen")
+    ]
+    files = {
+        path: path.read_bytes()
+        for part in parts
+        for path in (tmp_path / ".partial").glob(f"{part.id}.*")
+    }
+    made = join(library, parts)
+    for path, data in files.items():
+        path.write_bytes(data)
+    assert join(library, parts[::-1]) == made
+    assert len(library) == 1
+    assert list((tmp_path / ".partial").iterdir()) == []
+
+
+def test_an_id_is_that_of_its_parts() -> None:
+    ids = ["20261124T120000000Z-aaaaaaaa", "20261124T120001000Z-bbbbbbbb"]
+    made = joined_id(ids)
+    assert made == joined_id(ids[::-1])
+    assert made != joined_id(ids[:1])
+    assert made.startswith("20261124T120000000Z-")
+    assert len(made) == len(ids[0])
