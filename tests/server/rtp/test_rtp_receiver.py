@@ -187,6 +187,24 @@ def test_a_first_packet_that_was_overtaken_is_the_first_of_the_track() -> None:
     assert (counts.received, counts.reordered, counts.late) == (6, 1, 0)
 
 
+def test_the_first_report_tells_when_the_track_began_by_the_sender_s_clock() -> None:
+    def report(seconds: int) -> bytes:
+        """Of when timestamp 50,000 was, which is that of the first packet."""
+        head = bytes.fromhex("80c80006 1234abcd")
+        since_1900 = (seconds + 2_208_988_800).to_bytes(4, "big")
+        return head + since_1900 + bytes.fromhex("00000000 0000c350") + bytes(8)
+
+    target, sender = session(), Sender()
+    packets = sender.packets(6)
+    feed(target, packets[1:4], 0.0)
+    target.receive_rtcp(report(1_000_000), 0.1)
+    assert target.sender_started_at(0) == pytest.approx(1_000_000.02, abs=1e-4)
+    # The first packet was overtaken: the track begins with it.
+    feed(target, [packets[0], *packets[4:]], 0.1)
+    target.receive_rtcp(report(2_000_000), 0.2)
+    assert target.sender_started_at(0) == pytest.approx(1_000_000, abs=1e-4)
+
+
 @pytest.mark.parametrize("change", ["earlier", "empty", "other format"])
 def test_what_does_not_end_where_the_first_begins_is_late(change: str) -> None:
     target, sender = session(), Sender()
