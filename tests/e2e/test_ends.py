@@ -14,7 +14,7 @@ import aiohttp
 import numpy as np
 import pytest
 
-import server.app
+import server.options
 from relay_client import Call
 from relay_client.simulator import CallRequest, FaultOptions, MediaOptions, SimCall
 from server.audio import Outcome
@@ -177,7 +177,7 @@ async def test_a_destination_out_of_reach_is_said_to_be_so(
 async def test_a_tap_that_never_gets_audio_is_missing(
     tmp_path: Path, tap_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server.app, "TapLimits", partial(TapLimits, sign=0.5))
+    monkeypatch.setattr(server.options, "TapLimits", partial(TapLimits, sign=0.5))
     nothing = MediaOptions(dtx=((0, 3600),))
     async with rig(tmp_path, tap_uri=tap_uri) as here:
         quiet = here.place(CallRequest(seconds=1.5, media=nothing))

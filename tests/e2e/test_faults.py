@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import server.app
+import server.options
 from relay_client import ConnectionState, RelayClient
 from relay_client.simulator import (
     CallRequest,
@@ -42,7 +42,7 @@ IMPATIENT = Timing(
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the server's client notice within a second what else takes half a minute."""
     client = partial(RelayClient, timing=IMPATIENT)
-    monkeypatch.setattr(server.app, "RelayClient", client)
+    monkeypatch.setattr(server.options, "RelayClient", client)
 
 
 def assert_exact(here: Rig, call: SimCall, recording: Recording) -> None:
