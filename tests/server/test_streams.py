@@ -418,17 +418,12 @@ async def test_a_recording_that_is_large_enough_ends_its_tap() -> None:
 
 
 def a_past_recording(*, samples: int, is_masked: bool = False) -> Interrupted:
-    info = StreamInfo(
+    info = replace(
+        INFO,
         recording_id="past",
-        control_id="c",
         call_id="",
-        node_id="",
         direction="both",
         transport="ws",
-        codec=Codec.PCMU,
-        sample_rate=8000,
-        channels=1,
-        track=0,
         started_at=1_000_000.0 - 10,
         origin="relay",
     )
