@@ -100,7 +100,7 @@ class TapStream:
         for track in self.tracks:
             if arrived_at is not None:
                 track.quality.observe(arrived_at, track.length)
-                track.observe_start(self.clock.at(arrived_at).timestamp())
+                track.observe_start(arrived_at + self.clock.offset)
             self._tell_warnings(track, now)
         self._check_size(now)
 

@@ -23,8 +23,11 @@ TOO_LONG = -1
 """In place of the length of a datagram that did not fit."""
 
 
-SourceKey = Address | int | bytes
+SourceKey = int | bytes
 """What a reader knows a source by; cheaper to get and to look up than its address."""
+
+SourceKeys = npt.NDArray[Any]
+"""Keys of one reader: of type u8, or of bytes that are all of one length."""
 
 
 class DatagramBatch:
@@ -38,9 +41,9 @@ class DatagramBatch:
         """Tells the address of a source."""
         self.buffer = np.zeros((capacity, MAX_DATAGRAM_BYTES), np.uint8)
         """One datagram a row."""
-        self.lengths: list[int] = []
+        self.lengths = np.zeros(0, np.intp)
         """Of each datagram, or `TOO_LONG`."""
-        self.sources: list[SourceKey] = []
+        self.sources: SourceKeys = np.zeros(0, np.uint64)
         """Where each came from."""
         self.starts = self._column(">u8", 0)
         """The first eight octets: flags, type, sequence number and timestamp."""
@@ -53,7 +56,7 @@ class DatagramBatch:
 
     def data(self, index: int) -> bytes:
         """Return one datagram."""
-        length = self.lengths[index]
+        length = int(self.lengths[index])
         column = self._data.get(length)
         if column is None:
             column = self._data[length] = self._column(f"V{length}", 0)
@@ -61,9 +64,14 @@ class DatagramBatch:
         data: bytes = column.item(index)
         return data
 
+    def source(self, index: int) -> SourceKey:
+        """Return the key of where one datagram came from."""
+        key: SourceKey = self.sources.item(index)
+        return key
+
     def address(self, index: int) -> Address:
         """Return where one datagram came from."""
-        return self.address_of(self.sources[index])
+        return self.address_of(self.source(index))
 
     def payloads(self, length: int) -> npt.NDArray[Any]:
         """Return what follows the fixed header in all datagrams of `length`."""

@@ -18,7 +18,7 @@ owner may then register it.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from server.rtp.address import Address
@@ -187,7 +187,7 @@ class RtpDemux:
 
     def receive_expected(
         self, batch: DatagramBatch, local_port: int, now: float
-    ) -> Iterable[int]:
+    ) -> Sequence[int]:
         """Take the datagrams that were expected, all at once.
 
         Returns:
@@ -205,7 +205,7 @@ class RtpDemux:
             if addr in self._routes and addr not in self._laned:
                 # What is routed by its address alone is for one tap.
                 (session,) = self._named[addr].sessions
-                session.use_lane(self._lanes.open(batch.sources[index]))
+                session.use_lane(self._lanes.open(batch.source(index)))
                 self._laned[addr] = session
 
     def next_event(self) -> NewSource | None:

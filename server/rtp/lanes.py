@@ -12,16 +12,15 @@ afterwards says what to expect next.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from server.rtp.batch import DatagramBatch, SourceKey
+from server.rtp.batch import DatagramBatch, SourceKey, SourceKeys
 from server.rtp.packet import HEADER_BYTES
+from server.rtp.slots import NOBODY, Indices, Slots
 from server.rtp.stall import MIN_STALL
 from server.rtp.stats import JITTER_GAIN
 
@@ -35,11 +34,11 @@ MIN_TOGETHER = 8
 """Fewer datagrams of one length are faster one by one."""
 
 _FIRST_SLOTS = 64
-_NOBODY = 0
-"""The slot of sources without a lane; it never matches."""
 _SEQUENCE_STEP = 1 << 32
 
-Indices = npt.NDArray[np.intp]
+Flags = npt.NDArray[np.bool_]
+Where = slice | Indices
+"""Which datagrams of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ class Lane:
         self._lanes = lanes
         self._source = source
         self._table: _Table | None = None
-        self._slot = _NOBODY
+        self._slot = NOBODY
 
     @property
     def last_at(self) -> float | None:
@@ -139,30 +138,30 @@ class Lanes:
     def receive(self, batch: DatagramBatch, now: float) -> list[int]:
         """Take what was expected; return the indices of all the rest, in order."""
         lengths = batch.lengths
-        kinds = set(lengths)
-        if len(kinds) == 1:
-            return list(self._receive(batch, lengths[0], range(len(lengths)), now))
-        indices: dict[int, list[int]] = {length: [] for length in kinds}
-        first: dict[SourceKey, int] = {}
-        rest: list[int] = []
-        for index, (length, source) in enumerate(
-            zip(lengths, batch.sources, strict=True)
-        ):
-            # Lengths are taken one after another, datagrams of a source in order.
-            is_first_length = first.setdefault(source, length) == length
-            (indices[length] if is_first_length else rest).append(index)
-        for length, some in indices.items():
-            rest += self._receive(batch, length, some, now)
-        rest.sort()
-        return rest
+        length = int(lengths[0])
+        if np.count_nonzero(lengths == length) == len(lengths):
+            is_taken = self._receive(batch, length, slice(len(lengths)), now)
+            return _indices(~is_taken)
+        # Lengths are taken one after another, datagrams of a source in order.
+        _, first, source = np.unique(
+            batch.sources, return_index=True, return_inverse=True
+        )
+        is_first_length = lengths[first][source] == lengths
+        is_rest = np.ones(len(batch), np.bool_)
+        for length in set(lengths.tolist()):
+            some = np.flatnonzero(is_first_length & (lengths == length))
+            is_rest[some] = ~self._receive(batch, length, some, now)
+        return _indices(is_rest)
 
     def _receive(
-        self, batch: DatagramBatch, length: int, indices: Sequence[int], now: float
-    ) -> Iterable[int]:
+        self, batch: DatagramBatch, length: int, where: Where, now: float
+    ) -> Flags:
+        """Take what was expected of some datagrams; tell of each whether it was."""
+        sources = batch.sources[where]
         table = self._tables.get(length)
-        if table is None or len(indices) < MIN_TOGETHER:
-            return indices
-        return table.receive(batch, indices, now)
+        if table is None or len(sources) < MIN_TOGETHER:
+            return np.zeros(len(sources), np.bool_)
+        return table.receive(batch, where, sources, now)
 
 
 class _Table:
@@ -183,9 +182,9 @@ class _Table:
 
     def __init__(self, length: int) -> None:
         self.length = length
-        self._slots: dict[SourceKey, int] = {}
+        self._slots = Slots()
         slots = _FIRST_SLOTS
-        self._free = list(range(slots - 1, _NOBODY, -1))
+        self._free = list(range(slots - 1, NOBODY, -1))
         self.expected = np.zeros(slots, np.uint64)
         self.fill = np.zeros(slots, np.intp)
         self.jitter = np.zeros(slots)
@@ -200,32 +199,24 @@ class _Table:
         self._step = np.zeros(slots, np.uint64)
 
     def receive(
-        self, batch: DatagramBatch, indices: Sequence[int], now: float
-    ) -> list[int]:
-        """Take what was expected; return the indices of the rest, in order."""
-        count = len(indices)
-        is_all = count == len(batch)
-        where = slice(count) if is_all else np.array(indices)
-        sources = batch.sources
-        if not is_all:
-            sources = [sources[index] for index in indices]
-        slots = np.fromiter(
-            map(self._slots.get, sources, repeat(_NOBODY)), np.intp, count
-        )
-        matches = self.expected[slots] == batch.starts[where]
+        self, batch: DatagramBatch, where: Where, sources: SourceKeys, now: float
+    ) -> Flags:
+        """Take what was expected; tell of each datagram whether it was."""
+        slots = self._slots.find(sources)
+        matches: Flags = self.expected[slots] == batch.starts[where]
         matches &= self._ssrc[slots] == batch.ssrcs[where]
         matches &= self.fill[slots] < LANE_PACKETS
         matches &= self.last_at[slots] >= now - MIN_STALL
         # Of one source, only the first: what comes next is not known before.
-        order = np.arange(count)
+        order = np.arange(len(slots))
         self._first[slots[::-1]] = order[::-1]
         matches &= self._first[slots] == order
         payloads = batch.payloads(self.length)[where]
-        if matches.all():
+        if np.count_nonzero(matches) == len(matches):
             self._take(slots, payloads, now)
-            return []
-        self._take(slots[matches], payloads[matches], now)
-        return [indices[at] for at in np.flatnonzero(~matches).tolist()]
+        else:
+            self._take(slots[matches], payloads[matches], now)
+        return matches
 
     def expect(self, slot: int, expectation: Expectation) -> None:
         """Let a lane take what looks like this."""
@@ -241,12 +232,13 @@ class _Table:
         """Return the slot of a source that has none."""
         if not self._free:
             self._grow()
-        slot = self._slots[source] = self._free.pop()
+        slot = self._free.pop()
+        self._slots.add(source, slot)
         return slot
 
     def give_back(self, source: SourceKey, slot: int) -> None:
         """Let another source have the slot."""
-        del self._slots[source]
+        self._slots.remove(source)
         self.expected[slot] = 0
         self.fill[slot] = 0
         self._free.append(slot)
@@ -272,3 +264,11 @@ class _Table:
             longer[:slots] = column
             setattr(self, name, longer)
         self._free += range(2 * slots - 1, slots - 1, -1)
+
+
+def _indices(flags: Flags) -> list[int]:
+    """Return where there is a flag; nearly always there is none."""
+    if not np.count_nonzero(flags):
+        return []
+    found: list[int] = np.flatnonzero(flags).tolist()
+    return found

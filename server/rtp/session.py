@@ -173,6 +173,8 @@ class RtpSession:
         for receiver in self._players:
             if receiver.expire(now):
                 self._offer()
+        if not self._candidates:
+            return
         for key, candidate in list(self._candidates.items()):
             if candidate.is_ready:
                 self._settle(key, candidate, now)
@@ -183,13 +185,17 @@ class RtpSession:
         """`now` of the last audio accepted."""
         if self._lane is not None and (in_lane := self._lane.last_at) is not None:
             return in_lane
+        if len(self._players) == 1:
+            return self._players[0].last_at
         return max((r.last_at for r in self._players), default=None)
 
     @property
     def ended(self) -> str | None:
         """`bye` once every source has said so."""
-        is_over = self._players and all(r.said_bye for r in self._players)
-        return "bye" if is_over else None
+        for receiver in self._players:
+            if not receiver.said_bye:
+                return None
+        return "bye" if self._players else None
 
     @property
     def ended_at(self) -> float | None:

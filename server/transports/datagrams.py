@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from typing import Protocol
 
+import numpy as np
+
 from server.rtp.address import Address, normal_address
 from server.rtp.batch import (
     MAX_DATAGRAM_BYTES,
@@ -12,6 +14,11 @@ from server.rtp.batch import (
     DatagramBatch,
     SourceKey,
 )
+
+_PORT_BYTES = 2
+_IPV4_BYTES = 4
+_END = b"\1"
+"""Of each key: numpy drops zeros at the end of bytes."""
 
 
 class DatagramReader(Protocol):
@@ -33,14 +40,15 @@ class RecvfromReader:
     """Reads with one system call a datagram, on every platform."""
 
     def __init__(self, capacity: int = 64) -> None:
-        self.batch = DatagramBatch(capacity, _address_of)
+        self.batch = DatagramBatch(capacity, _address)
         # One more than fits, which shows what was cut off.
         self._buffer = bytearray(MAX_DATAGRAM_BYTES + 1)
 
     def read(self, udp: socket.socket) -> int:
         """Read what has arrived, at most a batch; return how much."""
         batch = self.batch
-        batch.lengths, batch.sources = [], []
+        lengths: list[int] = []
+        sources: list[bytes] = []
         try:
             for row in batch.buffer:
                 length, address = udp.recvfrom_into(self._buffer)
@@ -48,16 +56,28 @@ class RecvfromReader:
                     length = TOO_LONG
                 else:
                     row.data[:length] = memoryview(self._buffer)[:length]
-                batch.lengths.append(length)
-                batch.sources.append(normal_address(address[0], address[1]))
+                lengths.append(length)
+                sources.append(_key(udp.family, *address[:2]))
         except BlockingIOError:
             pass
         except OSError:
-            if not batch:
+            if not lengths:
                 raise
+        finally:
+            batch.lengths = np.array(lengths, np.intp)
+            batch.sources = np.array(sources, np.bytes_)
         return len(batch)
 
 
-def _address_of(source: SourceKey) -> Address:
-    assert isinstance(source, tuple)  # as `read` gave it
-    return source
+def _key(family: int, host: str, port: int) -> bytes:
+    # A link-local IPv6 address names its interface after a percent sign.
+    host = host.partition("%")[0]
+    return port.to_bytes(_PORT_BYTES, "big") + socket.inet_pton(family, host) + _END
+
+
+def _address(key: SourceKey) -> Address:
+    assert isinstance(key, bytes)  # as `_key` made it
+    port, packed = key[:_PORT_BYTES], key[_PORT_BYTES : -len(_END)]
+    family = socket.AF_INET if len(packed) == _IPV4_BYTES else socket.AF_INET6
+    host = socket.inet_ntop(family, packed)
+    return normal_address(host, int.from_bytes(port, "big"))

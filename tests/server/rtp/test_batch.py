@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from server.rtp.batch import DatagramBatch
 from server.rtp.packet import HEADER_BYTES
 
@@ -10,8 +12,8 @@ def batch_of(*datagrams: bytes) -> DatagramBatch:
     batch = DatagramBatch(4, lambda source: ("127.0.0.1", int(str(source))))
     for row, datagram in enumerate(datagrams):
         batch.buffer[row, : len(datagram)] = list(datagram)
-    batch.lengths = [len(datagram) for datagram in datagrams]
-    batch.sources = list(range(1, len(datagrams) + 1))
+    batch.lengths = np.array([len(datagram) for datagram in datagrams])
+    batch.sources = np.arange(1, len(datagrams) + 1, dtype=np.uint64)
     return batch
 
 

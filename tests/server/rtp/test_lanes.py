@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,17 +24,22 @@ PORT = 40_000
 SOURCES: list[Address] = [("198.51.100.7", 5000 + n) for n in range(80)]
 
 
+def key_of(address: Address) -> SourceKey:
+    host, port = address
+    return int.from_bytes(socket.inet_aton(host), "big") << 16 | port
+
+
 def address_of(source: SourceKey) -> Address:
-    assert isinstance(source, tuple)
-    return source
+    assert isinstance(source, int)
+    return socket.inet_ntoa((source >> 16).to_bytes(4, "big")), source & 0xFFFF
 
 
 def batch_of(datagrams: Sequence[tuple[bytes, Address]]) -> DatagramBatch:
     batch = DatagramBatch(256, address_of)
     for row, (data, _) in zip(batch.buffer, datagrams, strict=False):
         row.data[: len(data)] = data
-    batch.lengths = [len(data) for data, _ in datagrams]
-    batch.sources = [addr for _, addr in datagrams]
+    batch.lengths = np.array([len(data) for data, _ in datagrams])
+    batch.sources = np.array([key_of(addr) for _, addr in datagrams], np.uint64)
     return batch
 
 
@@ -253,7 +260,7 @@ def test_there_are_tables_for_so_many_lengths_and_no_more() -> None:
     tables = [lanes.table(100 + n) for n in range(MAX_TABLES + 1)]
     assert all(tables[:-1])
     assert tables[-1] is None
-    lane = lanes.open(SOURCES[0])
+    lane = lanes.open(key_of(SOURCES[0]))
     lane.expect(Expectation(1, 2, 500, 160, 8000, 0.0, 0.0))
     assert lane.last_at is None
     assert lane.collect() is None
@@ -264,7 +271,7 @@ def test_there_are_tables_for_so_many_lengths_and_no_more() -> None:
 def test_a_datagram_that_did_not_fit_is_for_nobody() -> None:
     lanes = Lanes()
     batch = batch_of([(bytes(20), SOURCES[0])])
-    batch.lengths = [TOO_LONG]
+    batch.lengths[0] = TOO_LONG
     assert lanes.receive(batch, 0.0) == [0]
 
 

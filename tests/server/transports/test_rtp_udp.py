@@ -138,7 +138,7 @@ def test_what_is_too_long_is_told(
         for length in (10, MAX_DATAGRAM_BYTES + 1, 20):
             sender.sendto(bytes(length), udp.getsockname())
         assert [len(data) for data, _ in read(reader, udp)] == [10, 20]
-        assert reader.batch.lengths == [10, TOO_LONG, 20]
+        assert reader.batch.lengths.tolist() == [10, TOO_LONG, 20]
 
 
 def test_a_socket_that_is_closed_is_an_error() -> None:
