@@ -50,7 +50,7 @@ SLOTS = 50
 """Each tick passes on the audio of one tap in this many, or of two if there are few
 enough, so that the work is spread evenly."""
 
-LIGHT_TAPS = 1000
+LIGHT_TAPS = 500
 """Up to so many are written twice a second: what is not written yet when the process is
 killed is lost, and must be less than a second. More would notice that it costs twice
 the system calls, some 20 us for each."""

@@ -31,6 +31,7 @@ settling time by audio that is sent too fast.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -233,12 +234,16 @@ class _RecentLeast:
         self.least = min(self._before, self._current)
 
     def add_all(self, lags: Sequence[float], times: Sequence[float]) -> None:
-        if times[-1] < self._turn_at:
-            self._current = min(self._current, *lags)
-            self.least = min(self._before, self._current)
-            return
-        for lag, now in zip(lags, times, strict=True):
-            self.add(lag, now)
+        """Do as `add` for each; between two turns only the least one counts."""
+        at = 0
+        while at < len(times):
+            turn = bisect_left(times, self._turn_at, at)
+            if turn > at:
+                self._current = min(self._current, min(lags[at:turn]))
+                self.least = min(self._before, self._current)
+            if turn < len(times):
+                self.add(lags[turn], times[turn])
+            at = turn + 1
 
     def restart(self, lag: float) -> None:
         self.least = self._before = self._current = lag

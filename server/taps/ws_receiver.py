@@ -96,6 +96,7 @@ class WsReceiver:
     __slots__ = (
         "_done",
         "_done_cost",
+        "_enough",
         "_fragment_opcode",
         "_fragments",
         "_frames",
@@ -126,6 +127,8 @@ class WsReceiver:
         """How the frames put aside begin: head without mask."""
         self._size = sys.maxsize
         """Bytes of each of them."""
+        self._enough = sys.maxsize
+        """So many of them should be taken."""
         self._frames: list[bytes] = []
         self._times: list[float] = []
         self._done: list[WsMessage] = []
@@ -150,6 +153,13 @@ class WsReceiver:
 
     def receive_data(self, data: bytes, now: float) -> int:
         """Take in what was read; return how many frames that completed."""
+        if len(data) == self._size and not self._rest and data.startswith(self._shape):
+            # Nearly always: a read is one frame, like the one before.
+            self._frames.append(data)
+            self._times.append(now)
+            if len(self._frames) >= self._enough:
+                self.is_urgent = True
+            return 1
         if self._rest:
             self._rest += data
             if len(self._rest) < self._needed:
@@ -159,13 +169,11 @@ class WsReceiver:
         frames, times, shape, size = self._frames, self._times, self._shape, self._size
         at, end, count = 0, len(data), 0
         while end - at >= size and data.startswith(shape, at):
-            # A slice of everything is the object itself: nothing is copied here in
-            # the common case, where a read is one frame.
             frames.append(data[at : at + size])
             times.append(now)
             at += size
             count += 1
-        if len(frames) * (size + OBJECT_COST) >= MAX_WAITING_BYTES:
+        if len(frames) >= self._enough:
             self.is_urgent = True
         return count if at == end else count + self._receive_frames(data[at:], now)
 
@@ -250,6 +258,7 @@ class WsReceiver:
         if shape != self._shape:
             self._flush()
             self._shape, self._size = shape, len(frame)
+            self._enough = -(-MAX_WAITING_BYTES // (len(frame) + OBJECT_COST))
         self._frames.append(frame)
         self._times.append(now)
 
