@@ -38,6 +38,7 @@ from server.codecs.native import NativeAudio
 from server.codecs.registry import Decoder, decoder_for
 from server.library.evidence import Quality
 from server.library.interrupted import Interrupted
+from server.masks import Masks
 from server.quality.track_quality import TrackQuality
 from server.sinks.base import AudioSink, LiveListener, StreamSummary
 from server.sinks.runner import SinkRunner
@@ -52,9 +53,6 @@ MAX_NOTES = 100_000
 
 MAX_START_S = 10.0
 """Of a track, which tell when it began; later its sender's clock may have drifted."""
-
-_FOR_EVER = 1 << 62
-"""End of a mask that has none yet."""
 
 MAX_DECODERS = 8
 """Kept for one track; a sender may announce new formats for ever."""
@@ -88,8 +86,7 @@ class Track:
         self.missing: dict[GapCause, int] = {}
         self.started_at = info.started_at
         """When position 0 was, told by all arrivals so far and not only the first."""
-        self._masks: list[tuple[int, int]] = []
-        """Spans (start, end) that are kept out; the last may have no end yet."""
+        self._masks = Masks()
         self._has_failed = False
         """Whether decoding has met an error, which is told once."""
         self._retired_errors = 0
@@ -136,22 +133,15 @@ class Track:
 
     def mask(self) -> None:
         """Keep out what is not told yet, and whatever comes until `unmask`."""
-        if not self.is_masked and len(self._masks) < MAX_NOTES:
-            self._masks.append((self.length, _FOR_EVER))
+        if not self._masks.is_on:
+            self._masks.begin(self.length)
             self._tell(Mask(self.length, True))
 
     def unmask(self, position: int) -> None:
         """Keep again what was heard from `position` on."""
-        if self.is_masked:
-            start, _ = self._masks[-1]
-            end = max(position, start, self.length)
-            self._masks[-1] = start, end
-            self._tell(Mask(end, False))
-
-    @property
-    def is_masked(self) -> bool:
-        """Whether what is heard now is kept out, on request."""
-        return bool(self._masks) and self._masks[-1][1] == _FOR_EVER
+        if self._masks.is_on:
+            self._masks.end(max(position, self.length))
+            self._tell(Mask(self._masks.border, False))
 
     @property
     def offset(self) -> int:
@@ -172,7 +162,7 @@ class Track:
         """Take one event of the media session."""
         if self._offset:
             event = replace(event, start=event.start + self._offset)
-        if self._masks and isinstance(event, Run | Gap | Digit):
+        if event.start < self._masks.border:
             rest = self._masked(event)
             if rest is None:
                 return
@@ -212,20 +202,14 @@ class Track:
             await asyncio.gather(self._decoding, return_exceptions=True)
         await asyncio.gather(*(each.abandon(error) for each in self._runners))
 
-    def _masked(self, event: Run | Gap | Digit) -> Run | Gap | Digit | None:
+    def _masked(self, event: TrackEvent) -> TrackEvent | None:
         """Note what is masked of an event as a gap, and return what is left of it."""
         if isinstance(event, Digit):
-            # What is hidden most often: the digits of cards.
-            end = event.start + event.length
-            is_hidden = any(a < end and event.start < b for a, b in self._masks)
-            return None if is_hidden else event
-        border = self._masks[-1][1]
-        if event.start >= border:
+            return None if self._masks.hides(event) else event
+        if not isinstance(event, Run | Gap):
             return event
-        end = event.start + event.length
-        rest = cut_front(event, border - event.start) if border < end else None
-        masked = end if rest is None else rest.start
-        self._note_gap(Gap(event.start, masked - event.start, GapCause.MASKED))
+        masked, rest = self._masks.split(event)
+        self._note_gap(masked)
         return rest
 
     def _go_on_with(self, past: Interrupted) -> None:
@@ -355,19 +339,6 @@ class Track:
             self.gaps[-1] = replace(last, length=last.length + gap.length)
         else:
             _append_bounded(self.gaps, gap)
-
-
-def cut_front(event: Run | Gap, samples: int) -> Run | Gap | None:
-    """Return an event without its first samples; None if it cannot be cut there."""
-    start, length = event.start + samples, event.length - samples
-    if isinstance(event, Gap):
-        return Gap(start, length, event.cause, event.detail)
-    unit = event.format.bytes_per_sample
-    data = b"".join(event.payloads)
-    # Packets of Opus, and audio of another rate, have no place to cut at.
-    if not unit or len(data) != event.length * unit:
-        return None
-    return Run(start, length, [data[samples * unit :]], event.format)
 
 
 def _append_bounded(notes: list[Note], note: Note) -> None:
