@@ -197,18 +197,10 @@ def warning_names(warnings: Sequence[AudioWarning]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(warning.name.value for warning in warnings))
 
 
-@dataclass(frozen=True, slots=True)
-class Mask:
-    """Recording was paused here, or goes on from here."""
-
-    start: int
-    is_on: bool
-
-
 TrackEvent = Run | Gap | Digit | SourceChange | Late
 """What a media session says about one track, in order of `start`."""
 
-TrackNote = Gap | Digit | SourceChange | Late | Mask
+TrackNote = Gap | Digit | SourceChange | Late
 """What there is to tell of a track beside its audio."""
 
 

@@ -55,6 +55,7 @@ class TapStream:
         encoding: str = "pcm16",
         announced_id: str = "",
         interrupted: Sequence[Interrupted] = (),
+        is_masked: bool = False,
     ) -> None:
         self.tap = tap
         self.tracks: list[Track] = []
@@ -72,7 +73,7 @@ class TapStream:
         self._encoding = encoding
         self.interrupted = {each.info.track: each for each in interrupted}
         """Recordings from before a restart that nothing has gone on with yet."""
-        self._is_masked = any(each.facts.is_masked for each in interrupted)
+        self._is_masked = is_masked
         self._unmasked_at: float | None = None
         """When a pause was over, monotonic seconds."""
         self.announced_id = announced_id
@@ -161,7 +162,7 @@ class TapStream:
         if past is not None and _goes_on(past.info, info):
             del self.interrupted[track]
             elapsed = started_at.timestamp() - past.info.started_at
-            offset = max(past.samples, round(elapsed * info.sample_rate))
+            offset = max(past.length, round(elapsed * info.sample_rate))
             sinks = self._sinks(past.info, True)
             begun = Track(past.info, sinks, self.listeners(track), past, offset)
             self.log.info("recording %s goes on", past.recording_id)

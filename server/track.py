@@ -25,7 +25,6 @@ from server.audio import (
     Gap,
     GapCause,
     Late,
-    Mask,
     PacketCounts,
     Run,
     Samples,
@@ -133,15 +132,11 @@ class Track:
 
     def mask(self) -> None:
         """Keep out what is not told yet, and whatever comes until `unmask`."""
-        if not self._masks.is_on:
-            self._masks.begin(self.length)
-            self._tell(Mask(self.length, True))
+        self._masks.begin(self.length)
 
     def unmask(self, position: int) -> None:
         """Keep again what was heard from `position` on."""
-        if self._masks.is_on:
-            self._masks.end(max(position, self.length))
-            self._tell(Mask(self._masks.border, False))
+        self._masks.end(max(position, self.length))
 
     @property
     def offset(self) -> int:
@@ -216,15 +211,19 @@ class Track:
         """Take over what is known of the recording from before a restart."""
         facts = past.facts
         for gap in facts.gaps:
-            self._count_gap(gap)
+            if gap.start + gap.length <= past.samples:
+                self._count_gap(gap)
+            else:
+                # What the journal tells of positions behind the file is void now.
+                self._note_gap(gap)
         self.digits += facts.digits
         self.changes += facts.changes
         self.late += facts.late
-        self.length = past.samples
-        away = self._offset - past.samples
+        self.length = past.length
+        away = self._offset - past.length
         if away > 0:
             self._note_gap(
-                Gap(past.samples, away, GapCause.DISCONNECTED, "the server restarted")
+                Gap(past.length, away, GapCause.DISCONNECTED, "the server restarted")
             )
 
     async def _decode_all(self) -> None:

@@ -10,7 +10,6 @@ is true.
     {"what": "digit", "start": 9000, "digit": "5", "length": 800}
     {"what": "change", "start": 9600, "text": "SSRC 0x1234abcd"}
     {"what": "late", "start": 8000, "length": 160}
-    {"what": "mask", "start": 9600, "on": true}
     {"what": "resume", "position": 9600}
 
 The last is where another server went on: what was told of later positions is void.
@@ -33,7 +32,6 @@ from server.audio import (
     Gap,
     GapCause,
     Late,
-    Mask,
     SourceChange,
     StreamInfo,
     TrackNote,
@@ -65,8 +63,6 @@ class JournalFacts:
     digits: list[Digit] = field(default_factory=list)
     changes: list[SourceChange] = field(default_factory=list)
     late: list[Late] = field(default_factory=list)
-    is_masked: bool = False
-    """Whether recording was paused at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +99,16 @@ class Journal:
 
     def note(self, event: TrackNote) -> None:
         """Have a line written with the next `flush`."""
-        if self._lines < MAX_LINES or isinstance(event, Mask):
+        if self._lines < MAX_LINES:
             self._lines += 1
             self._due.append(_note_line(event))
 
     def resume(self, position: int) -> None:
-        """Note that recording goes on from here, with the next `flush`."""
-        self._due.append(_line("resume", position=position))
+        """Note that recording goes on from here, with the next `flush`.
+
+        What has been noted and is to be written yet is of what comes now.
+        """
+        self._due.insert(0, _line("resume", position=position))
 
     def flush(self, *, durable: bool = False) -> None:
         """Write what has been noted.
@@ -201,8 +200,6 @@ def _take(found: Fields, facts: JournalFacts) -> None:
         facts.changes.append(SourceChange(found.whole("start"), found.text("text")))
     elif what == "late":
         facts.late.append(Late(found.whole("start"), found.whole("length")))
-    elif what == "mask":
-        facts.is_masked = found.flag("on")
 
 
 def gaps_within(gaps: Iterable[Gap], samples: int) -> list[Gap]:
@@ -226,6 +223,21 @@ def gaps_within(gaps: Iterable[Gap], samples: int) -> list[Gap]:
     return found
 
 
+def end_of_masks(gaps: Iterable[Gap], samples: int) -> int:
+    """Return where the last mask ends that only gaps part from so many samples.
+
+    In a pause no audio is written, so that the journal alone tells how long it was.
+    """
+    end = found = samples
+    for gap in sorted(gaps, key=lambda each: each.start):
+        if gap.start > end:
+            break
+        end = max(end, gap.start + gap.length)
+        if gap.cause is GapCause.MASKED:
+            found = end
+    return found
+
+
 def facts_within(facts: JournalFacts, samples: int) -> JournalFacts:
     """Return what is told of the first so many samples."""
     return JournalFacts(
@@ -233,7 +245,6 @@ def facts_within(facts: JournalFacts, samples: int) -> JournalFacts:
         [each for each in facts.digits if each.start < samples],
         [each for each in facts.changes if each.start < samples],
         [each for each in facts.late if each.start < samples],
-        facts.is_masked,
     )
 
 
@@ -250,8 +261,6 @@ def _note_line(event: TrackNote) -> bytes:
             return _line("change", start=event.start, text=event.what)
         case Late():
             return _line("late", start=event.start, length=event.length)
-        case Mask():
-            return _line("mask", start=event.start, on=event.is_on)
 
 
 def _line(what: str, **content: object) -> bytes:

@@ -109,6 +109,7 @@ def a_stream(
     encoding: str = "pcm16",
     limits: TapLimits | None = None,
     interrupted: Sequence[Interrupted] = (),
+    is_masked: bool = False,
 ) -> TapStream:
     tap = Tap(
         control_id="c",
@@ -131,6 +132,7 @@ def a_stream(
         sinks=next_sink,
         encoding=encoding,
         interrupted=interrupted,
+        is_masked=is_masked,
     )
 
 
@@ -417,7 +419,7 @@ async def test_a_recording_that_is_large_enough_ends_its_tap() -> None:
     await stream.close(1.0)
 
 
-def a_past_recording(*, samples: int, is_masked: bool = False) -> Interrupted:
+def a_past_recording(*, samples: int, masked_until: int = 0) -> Interrupted:
     info = replace(
         INFO,
         recording_id="past",
@@ -427,11 +429,10 @@ def a_past_recording(*, samples: int, is_masked: bool = False) -> Interrupted:
         started_at=1_000_000.0 - 10,
         origin="relay",
     )
-    facts = JournalFacts(
-        gaps=[Gap(100, 50, GapCause.LOST)],
-        digits=[Digit(300, "5", 80)],
-        is_masked=is_masked,
-    )
+    gaps = [Gap(100, 50, GapCause.LOST)]
+    if masked_until:
+        gaps.append(Gap(samples, masked_until - samples, GapCause.MASKED))
+    facts = JournalFacts(gaps=gaps, digits=[Digit(300, "5", 80)])
     return Interrupted(
         recording_id="past",
         info=info,
@@ -589,11 +590,25 @@ async def test_the_sender_s_clock_tells_when_the_file_began_before_a_restart() -
 
 
 async def test_a_pause_outlives_the_server() -> None:
-    sink = KeepingSink()
+    sink = RefusingSink()
+    sink.refused = []
     session = ScriptedSession(a_run(0, b"\x00" * 160))
-    past = a_past_recording(samples=8000, is_masked=True)
-    stream = a_stream(session, sink, interrupted=[past])
+    past = a_past_recording(samples=8000, masked_until=40_000)
+    stream = a_stream(session, sink, interrupted=[past], is_masked=True)
+    assert stream.is_masked
     stream.pump(0.0)
+    stream.mask(0.02, is_on=False)
+    session.events = [(0, a_run(160, b"\x01" * 160))]
+    stream.pump(1.0)
     stream.tap.end(EndReason.STOPPED, 1.0)
     await stream.close(1.0)
-    assert not sink.blocks
+    assert [block.start for block in sink.blocks] == [80_160]
+    behind = [
+        Gap(8000, 32_000, GapCause.MASKED),
+        Gap(40_000, 40_000, GapCause.DISCONNECTED, "the server restarted"),
+        Gap(80_000, 160, GapCause.MASKED),
+    ]
+    assert sink.summary is not None
+    assert list(sink.summary.gaps) == [Gap(100, 50, GapCause.LOST), *behind]
+    # What is behind the file's end the journal has to be told again.
+    assert sink.notes == behind
