@@ -91,12 +91,7 @@ class TapServer:
             now=time.monotonic,
             wall=time.time,
         )
-        self.pauses = Pauses(
-            PausedFiles(self.library.layout.paused_folder),
-            idle_s=settings.idle_timeout_s,
-            now=time.monotonic,
-            wall=time.time,
-        )
+        self.pauses = self._pauses()
         self.forwards = TapForwards()
         self.deck = Deck(
             rendezvous=self.rendezvous,
@@ -201,6 +196,14 @@ class TapServer:
         metrics.watch_drops(lambda: self.writers.refused)
         metrics.watch_write_queue(lambda: self.deck.queued_blocks + self.writers.queued)
         return metrics
+
+    def _pauses(self) -> Pauses:
+        return Pauses(
+            PausedFiles(self.library.layout.paused_folder),
+            idle_s=self.settings.idle_timeout_s,
+            now=time.monotonic,
+            wall=time.time,
+        )
 
     def _tapper(self) -> Tapper | None:
         if self.relay is None:

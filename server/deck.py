@@ -231,7 +231,10 @@ class Deck:
         if stream is None:
             return
         stream.mask(self._now(), is_on=is_on)
-        (self._pauses.keep if is_on else self._pauses.drop)(tap)
+        if is_on:
+            self._pauses.keep(tap)
+        else:
+            self._pauses.drop(tap)
         if not await self._pauses.kept(tap):
             stream.log.error("a restart would not know of that yet")
 
