@@ -35,7 +35,7 @@ def document_of_interrupted(
 ) -> Recording:
     """Return the document of a recording with so many samples in its file.
 
-    What the journal calls no gap arrived. Its packets were counted in memory only.
+    What the journal calls no gap arrived. Its packets are those that were noted last.
     """
     facts = facts_within(facts, samples)
     length_s = samples / info.sample_rate
@@ -44,6 +44,9 @@ def document_of_interrupted(
         reason += f" {missing_s:.2f} s of it are missing, as the gaps tell."
     if masked_s := _seconds(facts, info, is_masked=True):
         reason += f" {masked_s:.2f} s were kept out on request."
+    if (counted := facts.counted) is not None:
+        counted_s = min(counted.start / info.sample_rate, length_s)
+        reason += f" Packets were last counted at {counted_s:.2f} s."
     summary = StreamSummary(
         length=samples,
         ended_at=datetime.fromtimestamp(info.started_at, UTC)
@@ -53,7 +56,7 @@ def document_of_interrupted(
         reason=reason,
         end_reason=INTERRUPTED,
         origin=info.origin,
-        counts=PacketCounts(),
+        counts=PacketCounts() if counted is None else counted.counts,
         gaps=facts.gaps,
         digits=facts.digits,
         changes=facts.changes,

@@ -98,10 +98,12 @@ class TapStream:
         self.tap.session.handle_timer(now)
         self._handle_events(now)
         arrived_at = self.tap.session.last_media_at
-        for track in self.tracks:
+        for number, track in enumerate(self.tracks):
             if arrived_at is not None:
                 track.quality.observe(arrived_at, track.length)
                 track.observe_start(arrived_at + self.clock.offset)
+            if track.length >= track.count_at:
+                track.count(self.tap.session.counts(number))
             self._tell_warnings(track, now)
         self._check_size(now)
 
@@ -239,7 +241,7 @@ class TapStream:
             sample_rate=track.info.sample_rate,
             samples=track.length,
             missing=track.missing,
-            lost_packets=tap.session.counts(track.info.track).lost,
+            lost_packets=track.total(tap.session.counts(track.info.track)).lost,
             undecodable_packets=self._undecodable(track),
             peak=track.quality.peak,
             drop_details=_drop_details(track),
@@ -251,7 +253,7 @@ class TapStream:
         self, track: Track, verdict: TrackVerdict, ended_at: float
     ) -> StreamSummary:
         tap = self.tap
-        counts = tap.session.counts(track.info.track)
+        counts = track.total(tap.session.counts(track.info.track))
         return StreamSummary(
             length=track.length,
             ended_at=self.clock.at(ended_at),

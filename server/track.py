@@ -21,6 +21,7 @@ from server.audio import (
     AudioFormat,
     AudioWarning,
     Codec,
+    Counted,
     Digit,
     Gap,
     GapCause,
@@ -52,6 +53,10 @@ MAX_NOTES = 100_000
 
 MAX_START_S = 10.0
 """Of a track, which tell when it began; later its sender's clock may have drifted."""
+
+COUNT_INTERVAL_S = 10.0
+"""Of audio, from one note of the packets so far to the next: a line in a journal costs
+as much as writing a second of audio."""
 
 MAX_DECODERS = 8
 """Kept for one track; a sender may announce new formats for ever."""
@@ -86,6 +91,10 @@ class Track:
         self.started_at = info.started_at
         """When position 0 was, told by all arrivals so far and not only the first."""
         self._masks = Masks()
+        self._counts_before = PacketCounts()
+        """Of packets before a restart."""
+        self.count_at = 0
+        """Length at which the packets so far are to be noted next."""
         self._has_failed = False
         """Whether decoding has met an error, which is told once."""
         self._retired_errors = 0
@@ -129,6 +138,16 @@ class Track:
         """Return how good the track was; None without audio."""
         bursts = sum(gap.cause is GapCause.LOST for gap in self.gaps)
         return self.quality.summary(counts, self.missing, bursts)
+
+    def count(self, counts: PacketCounts) -> None:
+        """Have noted how many packets of it this server had; due at `count_at`."""
+        step = round(COUNT_INTERVAL_S * self.info.sample_rate)
+        self.count_at = self.length + step
+        self._tell(Counted(self.length, self.total(counts)))
+
+    def total(self, counts: PacketCounts) -> PacketCounts:
+        """Return the packets of the whole recording, given those of this server."""
+        return self._counts_before + counts
 
     def mask(self) -> None:
         """Keep out what is not told yet, and whatever comes until `unmask`."""
@@ -219,6 +238,8 @@ class Track:
         self.digits += facts.digits
         self.changes += facts.changes
         self.late += facts.late
+        if facts.counted is not None:
+            self._counts_before = facts.counted.counts
         self.length = past.length
         away = self._offset - past.length
         if away > 0:

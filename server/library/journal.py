@@ -10,6 +10,7 @@ is true.
     {"what": "digit", "start": 9000, "digit": "5", "length": 800}
     {"what": "change", "start": 9600, "text": "SSRC 0x1234abcd"}
     {"what": "late", "start": 8000, "length": 160}
+    {"what": "counts", "start": 80000, "received": 500, "lost": 1, "late": 1, ...}
     {"what": "resume", "position": 9600}
 
 The last is where another server went on: what was told of later positions is void.
@@ -28,10 +29,12 @@ from typing import Any, get_type_hints
 
 from server.audio import (
     Codec,
+    Counted,
     Digit,
     Gap,
     GapCause,
     Late,
+    PacketCounts,
     SourceChange,
     StreamInfo,
     TrackNote,
@@ -63,6 +66,8 @@ class JournalFacts:
     digits: list[Digit] = field(default_factory=list)
     changes: list[SourceChange] = field(default_factory=list)
     late: list[Late] = field(default_factory=list)
+    counted: Counted | None = None
+    """The packets when they were noted last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +205,8 @@ def _take(found: Fields, facts: JournalFacts) -> None:
         facts.changes.append(SourceChange(found.whole("start"), found.text("text")))
     elif what == "late":
         facts.late.append(Late(found.whole("start"), found.whole("length")))
+    elif what == "counts":
+        facts.counted = Counted(found.whole("start"), _read_counts(found))
 
 
 def gaps_within(gaps: Iterable[Gap], samples: int) -> list[Gap]:
@@ -221,6 +228,17 @@ def gaps_within(gaps: Iterable[Gap], samples: int) -> list[Gap]:
             found.append(replace(gap, start=start, length=stop - start))
         end = stop
     return found
+
+
+def _read_counts(found: Fields) -> PacketCounts:
+    return PacketCounts(
+        received=found.whole("received"),
+        lost=found.whole("lost"),
+        late=found.whole("late"),
+        duplicate=found.whole("duplicate"),
+        reordered=found.whole("reordered"),
+        jitter_ms=found.number("jitter_ms"),
+    )
 
 
 def end_of_masks(gaps: Iterable[Gap], samples: int) -> int:
@@ -245,6 +263,7 @@ def facts_within(facts: JournalFacts, samples: int) -> JournalFacts:
         [each for each in facts.digits if each.start < samples],
         [each for each in facts.changes if each.start < samples],
         [each for each in facts.late if each.start < samples],
+        facts.counted,
     )
 
 
@@ -261,6 +280,8 @@ def _note_line(event: TrackNote) -> bytes:
             return _line("change", start=event.start, text=event.what)
         case Late():
             return _line("late", start=event.start, length=event.length)
+        case Counted():
+            return _line("counts", start=event.start, **asdict(event.counts))
 
 
 def _line(what: str, **content: object) -> bytes:

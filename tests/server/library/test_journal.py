@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from server.audio import (
     Codec,
+    Counted,
     Digit,
     Gap,
     GapCause,
     Late,
+    PacketCounts,
     SourceChange,
     StreamInfo,
     TrackNote,
@@ -84,6 +86,22 @@ def test_late_packets_are_read_again(tmp_path: Path) -> None:
     content = read_journal(path)
     assert content is not None
     assert content.facts.late == [Late(160, 80)]
+
+
+def test_the_packets_are_those_that_were_noted_last(tmp_path: Path) -> None:
+    path = tmp_path / "a.journal"
+    journal = Journal(path)
+    journal.begin(INFO)
+    last = Counted(160_000, PacketCounts(1000, 5, 4, 3, 2, jitter_ms=1.25))
+    for note in (Counted(800, PacketCounts(5)), last):
+        journal.note(note)
+    journal.flush()
+    # What arrived has arrived, though the audio never came to the disk.
+    journal.resume(100_000)
+    journal.flush()
+    content = read_journal(path)
+    assert content is not None
+    assert content.facts.counted == last
 
 
 def test_what_is_noted_before_the_file_is_there_is_not_void(tmp_path: Path) -> None:
