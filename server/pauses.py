@@ -130,12 +130,15 @@ class Pauses:
 
     async def run(self) -> None:
         """Keep the files up to date, for ever; safe to cancel."""
+        # Not at once: taps that go on after a restart have to begin first.
+        prune_at = self._now() + PRUNE_INTERVAL_S
         while True:
-            self._prune()
             try:
-                async with asyncio.timeout(PRUNE_INTERVAL_S):
+                async with asyncio.timeout(prune_at - self._now()):
                     await self._is_due.wait()
             except TimeoutError:
+                self._prune()
+                prune_at = self._now() + PRUNE_INTERVAL_S
                 continue
             self._is_due.clear()
             if not await self._write():

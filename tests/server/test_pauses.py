@@ -265,6 +265,16 @@ async def test_an_end_of_our_own_says_nothing_of_the_sender(
         assert server.pauses.begin(foreign())
 
 
+async def test_a_pause_of_days_goes_on_with_its_tap(tmp_path: Path) -> None:
+    await paused_before(tmp_path, a_tap())
+    os.utime(tmp_path / ".paused" / name_of("tap-1"), (1000.0, 1000.0))
+    async with started(tmp_path) as server:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert server.pauses.begin(a_tap())
+    assert not server.files.applied
+
+
 async def test_a_pause_is_forgotten_when_no_token_is_valid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
