@@ -31,11 +31,13 @@ from server.errors import ConfigError, StartupError
 from server.forward_service import ForwardService
 from server.forwards.roster import TapForwards
 from server.headroom import Headroom, Load
+from server.library.paused import PausedFiles
 from server.library.recording import Recording
 from server.library.store import Library
 from server.log import CounterLog, setup_logging
 from server.metrics import Metrics
 from server.options import make_relay_client, make_rendezvous
+from server.pauses import Pauses
 from server.process import QuietCollector, open_files, prepare
 from server.recovery import Recovery
 from server.rtp.demux import RtpDemux
@@ -89,12 +91,14 @@ class TapServer:
             now=time.monotonic,
             wall=time.time,
         )
+        self.pauses = self._pauses()
         self.forwards = TapForwards()
         self.deck = Deck(
             rendezvous=self.rendezvous,
             demux=self.demux,
             library=self.library,
             writers=self.writers,
+            pauses=self.pauses,
             clock=lambda: Clock(time.time() - time.monotonic()),
             now=time.monotonic,
             after_end=self._after_end,
@@ -132,6 +136,8 @@ class TapServer:
             stack.push_async_callback(_cancel, recovery)
             copies = asyncio.create_task(self.copies.run(), name="copies")
             stack.push_async_callback(_cancel, copies)
+            pauses = asyncio.create_task(self.pauses.run(), name="pauses")
+            stack.push_async_callback(_cancel, pauses)
             self.rtp.open()
             stack.callback(self.rtp.close)
             ticker = asyncio.create_task(self.deck.run(), name="deck")
@@ -191,6 +197,14 @@ class TapServer:
         metrics.watch_write_queue(lambda: self.deck.queued_blocks + self.writers.queued)
         return metrics
 
+    def _pauses(self) -> Pauses:
+        return Pauses(
+            PausedFiles(self.library.layout.paused_folder),
+            idle_s=self.settings.idle_timeout_s,
+            now=time.monotonic,
+            wall=time.time,
+        )
+
     def _tapper(self) -> Tapper | None:
         if self.relay is None:
             return None
@@ -220,9 +234,10 @@ class TapServer:
         self.library.open(patience_s=OPEN_PATIENCE_S)
         try:
             self.continuation.scan()
+            self.pauses.load()
         except OSError as error:
             raise StartupError(
-                f"What is under {self.library.layout.partial_folder} cannot be read: "
+                f"What is under {error.filename or self.library.root} cannot be read: "
                 f"{error.strerror}."
             ) from error
 

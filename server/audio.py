@@ -198,17 +198,17 @@ def warning_names(warnings: Sequence[AudioWarning]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Mask:
-    """Recording was paused here, or goes on from here."""
+class Counted:
+    """How many packets there had been of a track at some position."""
 
     start: int
-    is_on: bool
+    counts: PacketCounts
 
 
 TrackEvent = Run | Gap | Digit | SourceChange | Late
 """What a media session says about one track, in order of `start`."""
 
-TrackNote = Gap | Digit | SourceChange | Late | Mask
+TrackNote = Gap | Digit | SourceChange | Late | Counted
 """What there is to tell of a track beside its audio."""
 
 
@@ -285,3 +285,14 @@ class PacketCounts:
     """Arrived out of order but in time."""
     jitter_ms: float = 0.0
     """Interarrival jitter (RFC 3550 section 6.4.1); 0 over WebSocket."""
+
+    def __add__(self, later: PacketCounts) -> PacketCounts:
+        """Return the counts of two parts of one track; the later one has the jitter."""
+        return PacketCounts(
+            self.received + later.received,
+            self.lost + later.lost,
+            self.late + later.late,
+            self.duplicate + later.duplicate,
+            self.reordered + later.reordered,
+            later.jitter_ms,
+        )

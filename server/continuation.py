@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from server.audio import AudioFormat
 from server.library.interrupted import Interrupted
 from server.recovery import Recovery
-from server.rtp.address import parse_address
+from server.rtp.address import network_of, parse_address
 from server.taps.announcement import Announcement, PastTap
 from server.taps.rendezvous import Rendezvous
 from server.taps.tap import TapDirection, TapOrigin, Transport
@@ -76,7 +76,7 @@ class Continuation:
             # Before the tap is there, which looks for them as soon as it begins.
             self._waiting[control_id] = tracks
             resume_by = self._now() + left
-            past = _past_tap(tracks[0])
+            past = _past_tap(tracks[0], self._wall())
             tap = past and self._rendezvous.restore(
                 past, now=self._now(), resume_by=resume_by
             )
@@ -117,11 +117,12 @@ def _shared_sources(found: Sequence[Interrupted]) -> set[str]:
     return {source for source, count in counts.items() if count > 1}
 
 
-def _past_tap(interrupted: Interrupted) -> PastTap | None:
+def _past_tap(interrupted: Interrupted, wall: float) -> PastTap | None:
     """Return the tap that a recording was made of; None if it cannot come back."""
     info = interrupted.info
     if info.transport == Transport.WS and not info.is_returning:
         return None
+    source = parse_address(info.source)
     try:
         announcement = Announcement(
             transport=Transport(info.transport),
@@ -133,11 +134,15 @@ def _past_tap(interrupted: Interrupted) -> PastTap | None:
             from_number=info.from_number,
             to_number=info.to_number,
         )
+        is_foreign = announcement.origin is TapOrigin.FOREIGN
+        network = network_of(source[0]) if source and is_foreign else ""
     except ValueError:
         return None
     return PastTap(
         control_id=info.control_id,
         announcement=announcement,
         port=info.port or None,
-        source=parse_address(info.source),
+        source=source,
+        network=network,
+        recorded_s=max(0.0, wall - info.started_at),
     )

@@ -33,6 +33,7 @@ from server.library.recording import Recording
 from server.library.store import Library
 from server.log import CounterLog
 from server.pairing import Pairing
+from server.pauses import Pauses
 from server.rtp.demux import RtpDemux
 from server.sinks.base import AudioSink, LiveListener
 from server.sinks.disk import until_kept
@@ -72,6 +73,7 @@ class Deck:
         demux: RtpDemux,
         library: Library,
         writers: WriterPool,
+        pauses: Pauses,
         clock: Callable[[], Clock],
         now: Callable[[], float],
         after_end: Callable[[Tap], Coroutine[Any, Any, None]],
@@ -87,6 +89,7 @@ class Deck:
         self._demux = demux
         self._library = library
         self._writers = writers
+        self._pauses = pauses
         self._clock = clock
         self._now = now
         self._after_end = after_end
@@ -217,12 +220,23 @@ class Deck:
         forwards = self._forwards.statuses(stream.tap.control_id)
         return replace(status, forwards=forwards) if forwards else status
 
-    def mask(self, tap: Tap, *, is_on: bool) -> None:
-        """Pause the recording of a live tap, or let it go on."""
+    async def mask(self, tap: Tap, *, is_on: bool) -> None:
+        """Pause the recording of a live tap, or let it go on, from this moment on.
+
+        Returns when a restart would not forget it, or the disk lets that wait.
+        Cancelling gives up waiting only.
+        """
         self._begin_all()
         stream = self._streams.get(tap.control_id)
-        if stream is not None:
-            stream.mask(self._now(), is_on=is_on)
+        if stream is None:
+            return
+        stream.mask(self._now(), is_on=is_on)
+        if is_on:
+            self._pauses.keep(tap)
+        else:
+            self._pauses.drop(tap)
+        if not await self._pauses.kept(tap):
+            stream.log.error("a restart would not know of that yet")
 
     async def settle(self, timeout: float) -> None:
         """Wait until every tap whose end is due has been finished."""
@@ -258,6 +272,7 @@ class Deck:
             encoding=self._encoding,
             announced_id=announced_id,
             interrupted=interrupted,
+            is_masked=self._pauses.begin(tap),
         )
         # Nobody asked for a foreign one, and its audio is here already.
         if not interrupted and tap.origin is not TapOrigin.FOREIGN:
@@ -288,12 +303,16 @@ class Deck:
         except Exception as error:
             stream.log.exception("this tap met an error")
             stream.tap.end(EndReason.ERROR, now, type(error).__name__)
+        if stream.is_masked:
+            # Where its audio comes from may have been told only now.
+            self._pauses.keep(stream.tap)
         if stream.tap.session.drops:
             self._counters.observe(stream.tap.control_id, stream.tap.session.drops)
 
     def _finish(self, tap: Tap) -> None:
         tap.close()
         self._rendezvous.remove(tap)
+        self._pauses.end(tap)
         stream = self._streams.pop(tap.control_id)
         next(slot for slot in self._slots if stream in slot).remove(stream)
         name = f"finish {tap.control_id}"

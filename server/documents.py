@@ -31,6 +31,7 @@ def describe_tap(
     has_audio = session.track_count > 0
     audio_format = session.track_format(0) if has_audio else None
     first = tracks[0] if tracks else None
+    counts = session.counts(0) if has_audio else PacketCounts()
     facts = media_facts(tap)
     return TapStatus(
         control_id=tap.control_id,
@@ -48,7 +49,7 @@ def describe_tap(
         created_at=clock.at(tap.created_at),
         started_at=_started_at(tap, first, clock),
         duration_s=0.0 if first is None else first.length / first.info.sample_rate,
-        packets=session.counts(0) if has_audio else PacketCounts(),
+        packets=counts if first is None else first.total(counts),
         drops=tuple(sorted(session.drops.items())),
         warnings=warning_names([each for track in tracks for each in track.warnings]),
         recording_ids=tuple(track.info.recording_id for track in tracks),
@@ -103,7 +104,7 @@ def failed_document(
 ) -> Recording:
     """Return the document of a track whose recorder broke."""
     ended_at = tap.created_at if tap.ended_at is None else tap.ended_at
-    counts = tap.session.counts(track.info.track)
+    counts = track.total(tap.session.counts(track.info.track))
     summary = StreamSummary(
         length=0,
         ended_at=clock.at(ended_at),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from server.audio import Codec, Outcome, PacketCounts, StreamInfo
+from server.audio import Codec, GapCause, Outcome, PacketCounts, StreamInfo
 from server.library.journal import JournalFacts, facts_within
 from server.library.layout import started_at_of
 from server.library.recording import Recording, Verdict
@@ -35,14 +35,18 @@ def document_of_interrupted(
 ) -> Recording:
     """Return the document of a recording with so many samples in its file.
 
-    What the journal calls no gap arrived. Its packets were counted in memory only.
+    What the journal calls no gap arrived. Its packets are those that were noted last.
     """
     facts = facts_within(facts, samples)
     length_s = samples / info.sample_rate
-    missing_s = sum(gap.length for gap in facts.gaps) / info.sample_rate
     reason = _WITH_AUDIO if samples else _WITHOUT_AUDIO
-    if missing_s:
+    if missing_s := _seconds(facts, info, is_masked=False):
         reason += f" {missing_s:.2f} s of it are missing, as the gaps tell."
+    if masked_s := _seconds(facts, info, is_masked=True):
+        reason += f" {masked_s:.2f} s were kept out on request."
+    if (counted := facts.counted) is not None:
+        counted_s = min(counted.start / info.sample_rate, length_s)
+        reason += f" Packets were last counted at {counted_s:.2f} s."
     summary = StreamSummary(
         length=samples,
         ended_at=datetime.fromtimestamp(info.started_at, UTC)
@@ -52,13 +56,21 @@ def document_of_interrupted(
         reason=reason,
         end_reason=INTERRUPTED,
         origin=info.origin,
-        counts=PacketCounts(),
+        counts=PacketCounts() if counted is None else counted.counts,
         gaps=facts.gaps,
         digits=facts.digits,
         changes=facts.changes,
         late=facts.late,
     )
     return replace(describe(info, summary), has_audio=samples > 0)
+
+
+def _seconds(facts: JournalFacts, info: StreamInfo, *, is_masked: bool) -> float:
+    """Return how long the gaps are that are masks, or those that are none."""
+    lengths = [
+        gap.length for gap in facts.gaps if (gap.cause is GapCause.MASKED) is is_masked
+    ]
+    return sum(lengths) / info.sample_rate
 
 
 def document_of_unknown(recording_id: str, reason: str) -> Recording:

@@ -26,11 +26,17 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from server.audio import StreamInfo
 from server.library.announced import read_announced
 from server.library.files import sync
 from server.library.interrupted import Interrupted
 from server.library.joined import are_sides
-from server.library.journal import JournalFacts, facts_within, read_journal
+from server.library.journal import (
+    JournalFacts,
+    end_of_masks,
+    facts_within,
+    read_journal,
+)
 from server.library.layout import (
     ANNOUNCED_SUFFIX,
     AUDIO_SUFFIX,
@@ -57,6 +63,9 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S = 1.0
 MAX_PAUSE_S = 60.0
+MAX_AHEAD_S = 5.0
+"""Of positions before the clock: a sender's clock is not ours."""
+
 _HEAD_BYTES = 256
 
 
@@ -220,11 +229,14 @@ class Recovery:
         if (told := WavLayout.samples_told(head)) is not None:
             # It was complete: what is behind its audio is no audio.
             samples = min(samples, told)
+        length = samples
+        if head and told is None:
+            length = _length(info, facts, samples, written_at)
         return Interrupted(
             recording_id=recording_id,
             info=info,
             samples=samples,
-            facts=facts_within(facts, samples),
+            facts=facts_within(facts, length),
             last_write_at=written_at,
             is_journaled=journal is not None,
         )
@@ -261,9 +273,10 @@ class Recovery:
     def _repaired(self, interrupted: Interrupted) -> Recording:
         """Make the file of a recording whole, and return its document."""
         recording_id = interrupted.recording_id
-        if interrupted.samples:
+        if interrupted.length:
             path = self._layout.partial(recording_id)
             with WavWriter(path, layout_of(interrupted.info), resume=True) as writer:
+                writer.pad_to(interrupted.length)
                 samples = writer.position
             interrupted = replace(interrupted, samples=samples)
         document = document_of_interrupted(
@@ -329,6 +342,16 @@ class Recovery:
 
     def _partial(self, recording_id: str, suffix: str) -> Path:
         return self._layout.partial(recording_id).with_suffix(suffix)
+
+
+def _length(
+    info: StreamInfo, facts: JournalFacts, samples: int, written_at: float
+) -> int:
+    """Return samples, and what was masked behind the last of them."""
+    # A damaged journal may tell of more than the time that there was.
+    lasted_s = written_at - info.started_at + MAX_AHEAD_S
+    most = round(lasted_s * info.sample_rate)
+    return max(samples, min(end_of_masks(facts.gaps, samples), most))
 
 
 def _keep(path: Path) -> None:

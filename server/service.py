@@ -85,8 +85,10 @@ class Service:
         await self._stop(tap)
         return self._deck.status(tap)
 
-    def mask(self, control_id: str, *, is_on: bool) -> TapStatus:
+    async def mask(self, control_id: str, *, is_on: bool) -> TapStatus:
         """Pause the recording of a tap, or let it go on; return the tap as it then is.
+
+        What is asked for counts at once; it returns when a restart keeps to it.
 
         Raises:
             TapNotFound: There is none of this id that is live.
@@ -94,7 +96,7 @@ class Service:
         tap = self._rendezvous.taps.get(control_id)
         if tap is None:
             raise TapNotFound(control_id)
-        self._deck.mask(tap, is_on=is_on)
+        await self._deck.mask(tap, is_on=is_on)
         return self._deck.status(tap)
 
     def readiness(self) -> Readiness:

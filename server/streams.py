@@ -55,6 +55,7 @@ class TapStream:
         encoding: str = "pcm16",
         announced_id: str = "",
         interrupted: Sequence[Interrupted] = (),
+        is_masked: bool = False,
     ) -> None:
         self.tap = tap
         self.tracks: list[Track] = []
@@ -72,7 +73,7 @@ class TapStream:
         self._encoding = encoding
         self.interrupted = {each.info.track: each for each in interrupted}
         """Recordings from before a restart that nothing has gone on with yet."""
-        self._is_masked = any(each.facts.is_masked for each in interrupted)
+        self._is_masked = is_masked
         self._unmasked_at: float | None = None
         """When a pause was over, monotonic seconds."""
         self.announced_id = announced_id
@@ -97,10 +98,12 @@ class TapStream:
         self.tap.session.handle_timer(now)
         self._handle_events(now)
         arrived_at = self.tap.session.last_media_at
-        for track in self.tracks:
+        for number, track in enumerate(self.tracks):
             if arrived_at is not None:
                 track.quality.observe(arrived_at, track.length)
                 track.observe_start(arrived_at + self.clock.offset)
+            if track.length >= track.count_at:
+                track.count(self.tap.session.counts(number))
             self._tell_warnings(track, now)
         self._check_size(now)
 
@@ -161,7 +164,7 @@ class TapStream:
         if past is not None and _goes_on(past.info, info):
             del self.interrupted[track]
             elapsed = started_at.timestamp() - past.info.started_at
-            offset = max(past.samples, round(elapsed * info.sample_rate))
+            offset = max(past.length, round(elapsed * info.sample_rate))
             sinks = self._sinks(past.info, True)
             begun = Track(past.info, sinks, self.listeners(track), past, offset)
             self.log.info("recording %s goes on", past.recording_id)
@@ -238,7 +241,7 @@ class TapStream:
             sample_rate=track.info.sample_rate,
             samples=track.length,
             missing=track.missing,
-            lost_packets=tap.session.counts(track.info.track).lost,
+            lost_packets=track.total(tap.session.counts(track.info.track)).lost,
             undecodable_packets=self._undecodable(track),
             peak=track.quality.peak,
             drop_details=_drop_details(track),
@@ -250,7 +253,7 @@ class TapStream:
         self, track: Track, verdict: TrackVerdict, ended_at: float
     ) -> StreamSummary:
         tap = self.tap
-        counts = tap.session.counts(track.info.track)
+        counts = track.total(tap.session.counts(track.info.track))
         return StreamSummary(
             length=track.length,
             ended_at=self.clock.at(ended_at),

@@ -21,11 +21,11 @@ from server.audio import (
     AudioFormat,
     AudioWarning,
     Codec,
+    Counted,
     Digit,
     Gap,
     GapCause,
     Late,
-    Mask,
     PacketCounts,
     Run,
     Samples,
@@ -38,6 +38,7 @@ from server.codecs.native import NativeAudio
 from server.codecs.registry import Decoder, decoder_for
 from server.library.evidence import Quality
 from server.library.interrupted import Interrupted
+from server.masks import Masks
 from server.quality.track_quality import TrackQuality
 from server.sinks.base import AudioSink, LiveListener, StreamSummary
 from server.sinks.runner import SinkRunner
@@ -53,8 +54,9 @@ MAX_NOTES = 100_000
 MAX_START_S = 10.0
 """Of a track, which tell when it began; later its sender's clock may have drifted."""
 
-_FOR_EVER = 1 << 62
-"""End of a mask that has none yet."""
+COUNT_INTERVAL_S = 10.0
+"""Of audio, from one note of the packets so far to the next: a line in a journal costs
+as much as writing a second of audio."""
 
 MAX_DECODERS = 8
 """Kept for one track; a sender may announce new formats for ever."""
@@ -88,8 +90,11 @@ class Track:
         self.missing: dict[GapCause, int] = {}
         self.started_at = info.started_at
         """When position 0 was, told by all arrivals so far and not only the first."""
-        self._masks: list[tuple[int, int]] = []
-        """Spans (start, end) that are kept out; the last may have no end yet."""
+        self._masks = Masks()
+        self._counts_before = PacketCounts()
+        """Of packets before a restart."""
+        self.count_at = 0
+        """Length at which the packets so far are to be noted next."""
         self._has_failed = False
         """Whether decoding has met an error, which is told once."""
         self._retired_errors = 0
@@ -134,24 +139,23 @@ class Track:
         bursts = sum(gap.cause is GapCause.LOST for gap in self.gaps)
         return self.quality.summary(counts, self.missing, bursts)
 
+    def count(self, counts: PacketCounts) -> None:
+        """Have noted how many packets of it this server had; due at `count_at`."""
+        step = round(COUNT_INTERVAL_S * self.info.sample_rate)
+        self.count_at = self.length + step
+        self._tell(Counted(self.length, self.total(counts)))
+
+    def total(self, counts: PacketCounts) -> PacketCounts:
+        """Return the packets of the whole recording, given those of this server."""
+        return self._counts_before + counts
+
     def mask(self) -> None:
         """Keep out what is not told yet, and whatever comes until `unmask`."""
-        if not self.is_masked and len(self._masks) < MAX_NOTES:
-            self._masks.append((self.length, _FOR_EVER))
-            self._tell(Mask(self.length, True))
+        self._masks.begin(self.length)
 
     def unmask(self, position: int) -> None:
         """Keep again what was heard from `position` on."""
-        if self.is_masked:
-            start, _ = self._masks[-1]
-            end = max(position, start, self.length)
-            self._masks[-1] = start, end
-            self._tell(Mask(end, False))
-
-    @property
-    def is_masked(self) -> bool:
-        """Whether what is heard now is kept out, on request."""
-        return bool(self._masks) and self._masks[-1][1] == _FOR_EVER
+        self._masks.end(max(position, self.length))
 
     @property
     def offset(self) -> int:
@@ -172,7 +176,7 @@ class Track:
         """Take one event of the media session."""
         if self._offset:
             event = replace(event, start=event.start + self._offset)
-        if self._masks and isinstance(event, Run | Gap | Digit):
+        if event.start < self._masks.border:
             rest = self._masked(event)
             if rest is None:
                 return
@@ -212,35 +216,35 @@ class Track:
             await asyncio.gather(self._decoding, return_exceptions=True)
         await asyncio.gather(*(each.abandon(error) for each in self._runners))
 
-    def _masked(self, event: Run | Gap | Digit) -> Run | Gap | Digit | None:
+    def _masked(self, event: TrackEvent) -> TrackEvent | None:
         """Note what is masked of an event as a gap, and return what is left of it."""
         if isinstance(event, Digit):
-            # What is hidden most often: the digits of cards.
-            end = event.start + event.length
-            is_hidden = any(a < end and event.start < b for a, b in self._masks)
-            return None if is_hidden else event
-        border = self._masks[-1][1]
-        if event.start >= border:
+            return None if self._masks.hides(event) else event
+        if not isinstance(event, Run | Gap):
             return event
-        end = event.start + event.length
-        rest = cut_front(event, border - event.start) if border < end else None
-        masked = end if rest is None else rest.start
-        self._note_gap(Gap(event.start, masked - event.start, GapCause.MASKED))
+        masked, rest = self._masks.split(event)
+        self._note_gap(masked)
         return rest
 
     def _go_on_with(self, past: Interrupted) -> None:
         """Take over what is known of the recording from before a restart."""
         facts = past.facts
         for gap in facts.gaps:
-            self._count_gap(gap)
+            if gap.start + gap.length <= past.samples:
+                self._count_gap(gap)
+            else:
+                # What the journal tells of positions behind the file is void now.
+                self._note_gap(gap)
         self.digits += facts.digits
         self.changes += facts.changes
         self.late += facts.late
-        self.length = past.samples
-        away = self._offset - past.samples
+        if facts.counted is not None:
+            self._counts_before = facts.counted.counts
+        self.length = past.length
+        away = self._offset - past.length
         if away > 0:
             self._note_gap(
-                Gap(past.samples, away, GapCause.DISCONNECTED, "the server restarted")
+                Gap(past.length, away, GapCause.DISCONNECTED, "the server restarted")
             )
 
     async def _decode_all(self) -> None:
@@ -355,19 +359,6 @@ class Track:
             self.gaps[-1] = replace(last, length=last.length + gap.length)
         else:
             _append_bounded(self.gaps, gap)
-
-
-def cut_front(event: Run | Gap, samples: int) -> Run | Gap | None:
-    """Return an event without its first samples; None if it cannot be cut there."""
-    start, length = event.start + samples, event.length - samples
-    if isinstance(event, Gap):
-        return Gap(start, length, event.cause, event.detail)
-    unit = event.format.bytes_per_sample
-    data = b"".join(event.payloads)
-    # Packets of Opus, and audio of another rate, have no place to cut at.
-    if not unit or len(data) != event.length * unit:
-        return None
-    return Run(start, length, [data[samples * unit :]], event.format)
 
 
 def _append_bounded(notes: list[Note], note: Note) -> None:

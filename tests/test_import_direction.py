@@ -25,8 +25,15 @@ LAYERS: dict[str, set[str]] = {
     "server.taps": LEAVES | {"server.taps", "server.rtp", "server.codecs"},
     "server.quality": LEAVES
     | {"server.quality", "server.codecs.g711", "server.library.evidence"},
+    "server.masks": LEAVES,
     "server.track": LEAVES
-    | {"server.codecs", "server.quality", "server.sinks", "server.library"},
+    | {
+        "server.masks",
+        "server.codecs",
+        "server.quality",
+        "server.sinks",
+        "server.library",
+    },
     "server.streams": LEAVES
     | {
         "server.track",
@@ -61,6 +68,7 @@ PURE = (
     "server/quality",
     "server/taps",
     "server/audio.py",
+    "server/masks.py",
 )
 IMPURE = {"asyncio", "socket", "threading", "time", "logging", "ssl", "aiohttp"}
 

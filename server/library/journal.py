@@ -10,7 +10,7 @@ is true.
     {"what": "digit", "start": 9000, "digit": "5", "length": 800}
     {"what": "change", "start": 9600, "text": "SSRC 0x1234abcd"}
     {"what": "late", "start": 8000, "length": 160}
-    {"what": "mask", "start": 9600, "on": true}
+    {"what": "counts", "start": 80000, "received": 500, "lost": 1, "late": 1, ...}
     {"what": "resume", "position": 9600}
 
 The last is where another server went on: what was told of later positions is void.
@@ -29,11 +29,12 @@ from typing import Any, get_type_hints
 
 from server.audio import (
     Codec,
+    Counted,
     Digit,
     Gap,
     GapCause,
     Late,
-    Mask,
+    PacketCounts,
     SourceChange,
     StreamInfo,
     TrackNote,
@@ -65,8 +66,8 @@ class JournalFacts:
     digits: list[Digit] = field(default_factory=list)
     changes: list[SourceChange] = field(default_factory=list)
     late: list[Late] = field(default_factory=list)
-    is_masked: bool = False
-    """Whether recording was paused at the end."""
+    counted: Counted | None = None
+    """The packets when they were noted last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +104,16 @@ class Journal:
 
     def note(self, event: TrackNote) -> None:
         """Have a line written with the next `flush`."""
-        if self._lines < MAX_LINES or isinstance(event, Mask):
+        if self._lines < MAX_LINES:
             self._lines += 1
             self._due.append(_note_line(event))
 
     def resume(self, position: int) -> None:
-        """Note that recording goes on from here, with the next `flush`."""
-        self._due.append(_line("resume", position=position))
+        """Note that recording goes on from here, with the next `flush`.
+
+        What has been noted and is to be written yet is of what comes now.
+        """
+        self._due.insert(0, _line("resume", position=position))
 
     def flush(self, *, durable: bool = False) -> None:
         """Write what has been noted.
@@ -201,8 +205,8 @@ def _take(found: Fields, facts: JournalFacts) -> None:
         facts.changes.append(SourceChange(found.whole("start"), found.text("text")))
     elif what == "late":
         facts.late.append(Late(found.whole("start"), found.whole("length")))
-    elif what == "mask":
-        facts.is_masked = found.flag("on")
+    elif what == "counts":
+        facts.counted = Counted(found.whole("start"), _read_counts(found))
 
 
 def gaps_within(gaps: Iterable[Gap], samples: int) -> list[Gap]:
@@ -226,6 +230,32 @@ def gaps_within(gaps: Iterable[Gap], samples: int) -> list[Gap]:
     return found
 
 
+def _read_counts(found: Fields) -> PacketCounts:
+    return PacketCounts(
+        received=found.whole("received"),
+        lost=found.whole("lost"),
+        late=found.whole("late"),
+        duplicate=found.whole("duplicate"),
+        reordered=found.whole("reordered"),
+        jitter_ms=found.number("jitter_ms"),
+    )
+
+
+def end_of_masks(gaps: Iterable[Gap], samples: int) -> int:
+    """Return where the last mask ends that only gaps part from so many samples.
+
+    In a pause no audio is written, so that the journal alone tells how long it was.
+    """
+    end = found = samples
+    for gap in sorted(gaps, key=lambda each: each.start):
+        if gap.start > end:
+            break
+        end = max(end, gap.start + gap.length)
+        if gap.cause is GapCause.MASKED:
+            found = end
+    return found
+
+
 def facts_within(facts: JournalFacts, samples: int) -> JournalFacts:
     """Return what is told of the first so many samples."""
     return JournalFacts(
@@ -233,7 +263,7 @@ def facts_within(facts: JournalFacts, samples: int) -> JournalFacts:
         [each for each in facts.digits if each.start < samples],
         [each for each in facts.changes if each.start < samples],
         [each for each in facts.late if each.start < samples],
-        facts.is_masked,
+        facts.counted,
     )
 
 
@@ -250,8 +280,8 @@ def _note_line(event: TrackNote) -> bytes:
             return _line("change", start=event.start, text=event.what)
         case Late():
             return _line("late", start=event.start, length=event.length)
-        case Mask():
-            return _line("mask", start=event.start, on=event.is_on)
+        case Counted():
+            return _line("counts", start=event.start, **asdict(event.counts))
 
 
 def _line(what: str, **content: object) -> bytes:

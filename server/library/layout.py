@@ -6,7 +6,7 @@ the wire, so it is safe in a path and in a URL, and ids sort by time.
 
 Beside what is being written lies its journal; a tap of which no audio has come yet has
 a record there. What was written and cannot be used is kept there as well, under a name
-that nothing looks for.
+that nothing looks for. `<root>/.paused` tells which taps are paused.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 PARTIAL_FOLDER = ".partial"
+PAUSED_FOLDER = ".paused"
 INDEX_NAME = ".index.sqlite"
 AUDIO_SUFFIX = ".wav"
 DOCUMENT_SUFFIX = ".json"
@@ -69,6 +70,7 @@ class Layout:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.partial_folder = root / PARTIAL_FOLDER
+        self.paused_folder = root / PAUSED_FOLDER
         self.index = root / INDEX_NAME
 
     def partial(self, recording_id: str) -> Path:

@@ -11,7 +11,6 @@ from functools import partial
 from server.audio import (
     AudioBlock,
     Gap,
-    Mask,
     StreamInfo,
     TrackNote,
     warning_names,
@@ -111,11 +110,7 @@ class Recorder:
         """Have the journal tell of something beside the audio."""
         assert self._partial is not None
         self._channel.put(partial(self._partial.note, event), 0)
-        if isinstance(event, Mask):
-            # A server that is killed now must know of it when it is back.
-            self._channel.put(self._partial.settle, 0)
-        else:
-            self._settle_later()
+        self._settle_later()
 
     async def settle(self) -> Sequence[Gap]:
         """Wait until the disk has had everything; return what it refused anew."""

@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 
-from server.audio import AudioBlock, Gap, Mask, StreamInfo, TrackNote
+from server.audio import AudioBlock, Gap, StreamInfo, TrackNote
 from server.sinks.base import AccountingSink, AudioSink, StreamSummary
 
 log = logging.getLogger(__name__)
@@ -73,8 +73,7 @@ class SinkRunner:
         """Queue what there is to tell beside the audio."""
         if self._accounting is None or self.error is not None:
             return
-        # Of all that is told, a mask is what must not get lost.
-        if self._queued_notes < MAX_QUEUED_NOTES or isinstance(event, Mask):
+        if self._queued_notes < MAX_QUEUED_NOTES:
             self._queue.append(event)
             self._queued_notes += 1
             self._wake.set()

@@ -53,6 +53,10 @@ class PastTap:
     """The local UDP port that was opened for it alone."""
     source: Address | None = None
     """Where its RTP came from."""
+    network: str = ""
+    """Of one over RTP that nobody announced: whose it is."""
+    recorded_s: float = 0.0
+    """How long ago its recording began, in seconds."""
 
     @property
     def transport(self) -> Transport:

@@ -134,6 +134,10 @@ class Rendezvous:
         tap = self._new_tap(past.announcement, past.control_id, now)
         tap.is_control_lost = tap.is_returning = True
         tap.resume_by = resume_by
+        tap.recorded_since = now - past.recorded_s
+        self._sources.add(tap.control_id, past.network or tap.call_id)
+        if past.network:
+            self._guests[tap.control_id] = past.network
         tap.source, tap.port = past.source, past.port
         if tap.port is not None:
             self._free_ports.remove(tap.port)

@@ -148,6 +148,8 @@ class Tap:
     """Where its RTP comes from, if that is known."""
     resume_by: float | None = None
     """Of one from before a restart: when its audio must have come back."""
+    recorded_since: float | None = None
+    """Of one from before a restart: when its recording began."""
     state: TapState = TapState.WAITING
     accepted_at: float | None = None
     is_confirmed: bool = False
@@ -278,6 +280,8 @@ class Tap:
     def _recorded(self, now: float) -> float:
         if not self.session.track_count:
             return 0.0
+        if self.recorded_since is not None:
+            return now - self.recorded_since
         return now - self.session.track_started_at(0)
 
     def _last_sign(self, now: float, detail: str) -> float:

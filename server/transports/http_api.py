@@ -95,7 +95,7 @@ class TapService(Protocol):
         """
         ...
 
-    def mask(self, control_id: str, *, is_on: bool) -> TapStatus:
+    async def mask(self, control_id: str, *, is_on: bool) -> TapStatus:
         """Pause the recording of a tap, or let it go on.
 
         Raises:
@@ -192,14 +192,15 @@ class HttpApi:
         return _json(tap_json(status))
 
     async def _pause_tap(self, request: web.Request) -> web.Response:
-        return self._mask_tap(request, is_on=True)
+        return await self._mask_tap(request, is_on=True)
 
     async def _resume_tap(self, request: web.Request) -> web.Response:
-        return self._mask_tap(request, is_on=False)
+        return await self._mask_tap(request, is_on=False)
 
-    def _mask_tap(self, request: web.Request, *, is_on: bool) -> web.Response:
+    async def _mask_tap(self, request: web.Request, *, is_on: bool) -> web.Response:
+        control_id = request.match_info["control_id"]
         try:
-            status = self._taps.mask(request.match_info["control_id"], is_on=is_on)
+            status = await self._taps.mask(control_id, is_on=is_on)
         except TapNotFound:
             raise ProblemError(404, "There is no tap of this control id.") from None
         finally:

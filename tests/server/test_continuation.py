@@ -15,6 +15,8 @@ from server.library.interrupted import Interrupted
 from server.library.journal import JournalFacts
 from server.library.store import Library
 from server.recovery import Recovery
+from server.taps.announcement import PastTap
+from server.taps.tap import Tap
 from tests.server.sinks.test_runner import INFO
 from tests.server.taps.test_rendezvous import OPTIONS, a_rendezvous
 
@@ -103,8 +105,9 @@ def test_two_tracks_of_a_tap_wait_together(tmp_path: Path) -> None:
         left(replace(RTP, control_id="")),
         left(replace(RTP, direction="sideways")),
         left(replace(WS, is_returning=False)),
+        left(replace(RTP, source="a:b:4000", origin="foreign")),
     ],
-    ids=["too old", "no source", "no control id", "from afar", "no token"],
+    ids=["too old", "no source", "no control id", "from afar", "no token", "no host"],
 )
 def test_what_cannot_come_back_is_left_to_recovery(
     tmp_path: Path, lost: Interrupted
@@ -133,6 +136,52 @@ def test_a_clock_that_was_set_back_makes_nothing_wait_longer(tmp_path: Path) -> 
     recovery = FoundRecovery(tmp_path, left(RTP, last_write_at=WALL + 3600))
     _, waiting = continuing(recovery)
     assert waiting == {"tap-1": 115.0}
+
+
+def restored(tmp_path: Path, info: StreamInfo, wall: float = WALL) -> PastTap:
+    """Return what the rendezvous is told of a tap."""
+    meeting, _ = a_rendezvous()
+    told: list[PastTap] = []
+    restore = meeting.restore
+
+    def note(past: PastTap, *, now: float, resume_by: float) -> Tap | None:
+        told.append(past)
+        return restore(past, now=now, resume_by=resume_by)
+
+    meeting.restore = note  # type: ignore[method-assign]  # it is looked at only
+    made = Continuation(
+        FoundRecovery(tmp_path, left(info, last_write_at=wall)),
+        meeting,
+        grace_s=15,
+        now=lambda: 100.0,
+        wall=lambda: wall,
+    )
+    made.scan()
+    made.expect()
+    return told[0]
+
+
+@pytest.mark.parametrize(
+    ("origin", "source", "network"),
+    [
+        ("foreign", "203.0.113.7:4000", "203.0.113.7"),
+        ("foreign", "2001:db8::7:4000", "20010db800000000::/64"),
+        ("relay", "203.0.113.7:4000", ""),
+    ],
+)
+def test_a_tap_counts_for_the_network_that_it_comes_from(
+    tmp_path: Path, origin: str, source: str, network: str
+) -> None:
+    past = restored(tmp_path, replace(RTP, origin=origin, source=source))
+    assert past.network == network
+
+
+@pytest.mark.parametrize(("started_at", "seconds"), [(WALL - 70, 70), (WALL + 70, 0)])
+def test_a_tap_is_recorded_since_before_the_restart(
+    tmp_path: Path, started_at: float, seconds: float
+) -> None:
+    past = restored(tmp_path, replace(WS, started_at=started_at))
+    assert past.recorded_s == seconds
 
 
 async def test_what_nothing_went_on_with_is_finished_later(

@@ -23,7 +23,7 @@ from server.library.interrupted import Interrupted
 from server.library.recording import Recording
 from server.library.store import Library
 from server.library.wav_layout import WavLayout
-from server.recovery import Recovery
+from server.recovery import MAX_AHEAD_S, Recovery
 from server.sinks.joining import JOINING_SUFFIX
 from server.sinks.partial import PartialRecording
 from server.sinks.wav import WavWriter
@@ -39,7 +39,12 @@ def library(tmp_path: Path) -> Library:
 
 
 def killed(
-    library: Library, *, samples: int = 800, encoding: str = "pcm16", tap: str = ""
+    library: Library,
+    *,
+    samples: int = 800,
+    encoding: str = "pcm16",
+    tap: str = "",
+    masked: int = 0,
 ) -> str:
     """Leave what a server leaves that is killed in the middle of a recording."""
     recording_id = library.new_id(NOON)
@@ -58,6 +63,8 @@ def killed(
         partial.note(Digit(400, "5", 80))
         # Told of before the audio that follows it, which never came.
         partial.note(Gap(samples, 1000, GapCause.SILENCE))
+        if masked:
+            partial.note(Gap(samples + 1000, masked, GapCause.MASKED))
         block = np.arange(samples, dtype=np.int16).reshape(-1, 1)
         encoded = bytes(i % 251 for i in range(samples))
         partial.write(AudioBlock(0, block, encoded))
@@ -422,6 +429,39 @@ async def test_two_that_cannot_be_one_are_published_apart(library: Library) -> N
     library.partial_path(parts[0].id).write_bytes(b"RIFF" + bytes(300))
     library = await recovered(library)
     assert {found(library, part.id).id for part in parts} == {p.id for p in parts}
+
+
+async def test_a_pause_is_in_the_file_and_the_evidence(library: Library) -> None:
+    """No audio is written in it: how long it was, the journal alone tells."""
+    recording_id = killed(library, masked=16_000)
+    _, _, (interrupted,) = restarted(library)
+    assert (interrupted.samples, interrupted.length) == (800, 17_800)
+    library = await recovered(library)
+    document = found(library, recording_id)
+    assert document.samples == 17_800
+    assert [(gap.start_s, gap.length_s, gap.cause) for gap in document.gaps] == [
+        (0.0125, 0.025, GapCause.LOST),
+        (0.1, 0.125, GapCause.SILENCE),
+        (0.225, 2.0, GapCause.MASKED),
+    ]
+    assert "0.15 s of it are missing" in document.verdict.reason
+    assert "2.00 s were kept out on request" in document.verdict.reason
+    path = library.audio_path(recording_id)
+    assert path is not None
+    samples, _ = soundfile.read(path, dtype="int16")
+    np.testing.assert_array_equal(samples[:800], np.arange(800))
+    assert len(samples) == 17_800
+    assert not samples[800:].any()
+    assert not [each for each in library.verify() if not each.ok]
+
+
+async def test_a_journal_that_tells_of_years_is_not_believed(library: Library) -> None:
+    recording_id = killed(library, masked=1 << 40)
+    written_at = NOON.timestamp() + 10
+    os.utime(library.partial_path(recording_id), (written_at, written_at))
+    os.utime(library.layout.journal(recording_id), (written_at, written_at))
+    library = await recovered(library)
+    assert found(library, recording_id).samples == (10 + MAX_AHEAD_S) * 8000
 
 
 async def test_a_pause_with_nothing_to_write_is_no_absence(library: Library) -> None:

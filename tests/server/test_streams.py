@@ -18,6 +18,7 @@ from server.audio import (
     AudioBlock,
     AudioFormat,
     Codec,
+    Counted,
     Digit,
     Gap,
     GapCause,
@@ -109,6 +110,7 @@ def a_stream(
     encoding: str = "pcm16",
     limits: TapLimits | None = None,
     interrupted: Sequence[Interrupted] = (),
+    is_masked: bool = False,
 ) -> TapStream:
     tap = Tap(
         control_id="c",
@@ -131,6 +133,7 @@ def a_stream(
         sinks=next_sink,
         encoding=encoding,
         interrupted=interrupted,
+        is_masked=is_masked,
     )
 
 
@@ -383,7 +386,9 @@ async def test_what_a_sink_could_not_keep_is_in_the_verdict_once() -> None:
     stream.pump(0.5)
     stream.tap.end(EndReason.STOPPED, 1.0)
     await stream.close(1.0)
-    assert sink.notes == [lost, digit, change]
+    # At the end of the gap, which is the last position there is.
+    counted = Counted(480, PacketCounts(received=3))
+    assert sink.notes == [lost, digit, change, counted]
     assert sink.summary is not None
     assert sink.summary.gaps == [Gap(160, 160, GapCause.DROPPED, "disk full"), lost]
     assert sink.summary.outcome is Outcome.PARTIAL
@@ -417,7 +422,7 @@ async def test_a_recording_that_is_large_enough_ends_its_tap() -> None:
     await stream.close(1.0)
 
 
-def a_past_recording(*, samples: int, is_masked: bool = False) -> Interrupted:
+def a_past_recording(*, samples: int, masked_until: int = 0) -> Interrupted:
     info = replace(
         INFO,
         recording_id="past",
@@ -427,11 +432,10 @@ def a_past_recording(*, samples: int, is_masked: bool = False) -> Interrupted:
         started_at=1_000_000.0 - 10,
         origin="relay",
     )
-    facts = JournalFacts(
-        gaps=[Gap(100, 50, GapCause.LOST)],
-        digits=[Digit(300, "5", 80)],
-        is_masked=is_masked,
-    )
+    gaps = [Gap(100, 50, GapCause.LOST)]
+    if masked_until:
+        gaps.append(Gap(samples, masked_until - samples, GapCause.MASKED))
+    facts = JournalFacts(gaps=gaps, digits=[Digit(300, "5", 80)])
     return Interrupted(
         recording_id="past",
         info=info,
@@ -589,11 +593,58 @@ async def test_the_sender_s_clock_tells_when_the_file_began_before_a_restart() -
 
 
 async def test_a_pause_outlives_the_server() -> None:
-    sink = KeepingSink()
+    sink = RefusingSink()
+    sink.refused = []
     session = ScriptedSession(a_run(0, b"\x00" * 160))
-    past = a_past_recording(samples=8000, is_masked=True)
+    past = a_past_recording(samples=8000, masked_until=40_000)
+    stream = a_stream(session, sink, interrupted=[past], is_masked=True)
+    assert stream.is_masked
+    stream.pump(0.0)
+    stream.mask(0.02, is_on=False)
+    session.events = [(0, a_run(160, b"\x01" * 160))]
+    stream.pump(1.0)
+    stream.tap.end(EndReason.STOPPED, 1.0)
+    await stream.close(1.0)
+    assert [block.start for block in sink.blocks] == [80_160]
+    behind = [
+        Gap(8000, 32_000, GapCause.MASKED),
+        Gap(40_000, 40_000, GapCause.DISCONNECTED, "the server restarted"),
+        Gap(80_000, 160, GapCause.MASKED),
+    ]
+    assert sink.summary is not None
+    assert list(sink.summary.gaps) == [Gap(100, 50, GapCause.LOST), *behind]
+    # What is behind the file's end the journal has to be told again.
+    assert sink.notes == [*behind, Counted(80_160, PacketCounts(3, lost=1))]
+
+
+async def test_packets_are_noted_at_the_start_and_now_and_then() -> None:
+    sink = RefusingSink()
+    sink.refused = []
+    session = ScriptedSession(a_run(0, b"\x00" * 160))
+    stream = a_stream(session, sink)
+    stream.pump(0.0)
+    second = b"\x00" * 8000
+    for at in range(25):
+        session.events = [(0, a_run(160 + at * 8000, second))]
+        stream.pump(at + 1.0)
+    stream.tap.end(EndReason.STOPPED, 25.0)
+    await stream.close(25.0)
+    counted = [each.start for each in sink.notes if isinstance(each, Counted)]
+    assert counted == [160, 80_160, 160_160]
+
+
+async def test_packets_from_before_a_restart_count() -> None:
+    sink = RefusingSink()
+    sink.refused = []
+    session = ScriptedSession(a_run(0, b"\x00" * 160))
+    past = a_past_recording(samples=8000)
+    past.facts.counted = Counted(8000, PacketCounts(50, 2, 3, 4, 5, jitter_ms=9.0))
     stream = a_stream(session, sink, interrupted=[past])
     stream.pump(0.0)
     stream.tap.end(EndReason.STOPPED, 1.0)
     await stream.close(1.0)
-    assert not sink.blocks
+    total = PacketCounts(53, 3, 3, 4, 5)
+    assert sink.notes[-1] == Counted(80_160, total)
+    assert sink.summary is not None
+    assert sink.summary.counts == total
+    assert "3 packets (0.01 s) lost" in sink.summary.reason

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from server.audio import (
     Codec,
+    Counted,
     Digit,
     Gap,
     GapCause,
     Late,
-    Mask,
+    PacketCounts,
     SourceChange,
     StreamInfo,
     TrackNote,
@@ -26,6 +27,7 @@ from server.audio import (
 from server.library import journal as journal_module
 from server.library.journal import (
     Journal,
+    end_of_masks,
     gaps_within,
     parse_journal,
     read_journal,
@@ -75,18 +77,74 @@ def test_names_from_the_wire_are_only_text(tmp_path: Path, name: str) -> None:
     assert content.info == info
 
 
-@pytest.mark.parametrize("is_on", [True, False])
-def test_a_pause_and_late_packets_are_read_again(tmp_path: Path, is_on: bool) -> None:
+def test_late_packets_are_read_again(tmp_path: Path) -> None:
     path = tmp_path / "a.journal"
     journal = Journal(path)
     journal.begin(INFO)
-    for note in (Late(160, 80), Mask(800, True), Mask(900, is_on)):
-        journal.note(note)
+    journal.note(Late(160, 80))
     journal.flush()
     content = read_journal(path)
     assert content is not None
     assert content.facts.late == [Late(160, 80)]
-    assert content.facts.is_masked is is_on
+
+
+def test_the_packets_are_those_that_were_noted_last(tmp_path: Path) -> None:
+    path = tmp_path / "a.journal"
+    journal = Journal(path)
+    journal.begin(INFO)
+    last = Counted(160_000, PacketCounts(1000, 5, 4, 3, 2, jitter_ms=1.25))
+    for note in (Counted(800, PacketCounts(5)), last):
+        journal.note(note)
+    journal.flush()
+    # What arrived has arrived, though the audio never came to the disk.
+    journal.resume(100_000)
+    journal.flush()
+    content = read_journal(path)
+    assert content is not None
+    assert content.facts.counted == last
+
+
+def test_what_is_noted_before_the_file_is_there_is_not_void(tmp_path: Path) -> None:
+    """A full disk lets a server that was started again go on only later."""
+    path = tmp_path / "a.journal"
+    journal = Journal(path)
+    journal.begin(INFO)
+    journal.note(Gap(900, 100, GapCause.MASKED))
+    journal.flush()
+    again = Journal(path)
+    again.note(Gap(800, 300, GapCause.DISCONNECTED))
+    again.resume(800)
+    again.flush()
+    content = read_journal(path)
+    assert content is not None
+    assert content.facts.gaps == [Gap(800, 300, GapCause.DISCONNECTED)]
+
+
+@pytest.mark.parametrize(
+    ("gaps", "end"),
+    [
+        ([], 800),
+        ([Gap(100, 50, GapCause.MASKED)], 800),
+        ([Gap(800, 100, GapCause.MASKED)], 900),
+        ([Gap(700, 200, GapCause.MASKED)], 900),
+        ([Gap(900, 50, GapCause.MASKED), Gap(800, 100, GapCause.SILENCE)], 950),
+        ([Gap(800, 100, GapCause.MASKED), Gap(900, 50, GapCause.LOST)], 900),
+        ([Gap(800, 100, GapCause.DROPPED)], 800),
+        ([Gap(801, 100, GapCause.MASKED)], 800),
+    ],
+    ids=[
+        "none",
+        "in the audio",
+        "behind it",
+        "from within",
+        "behind silence",
+        "and loss",
+        "another",
+        "far from it",
+    ],
+)
+def test_masks_go_on_behind_the_audio(gaps: list[Gap], end: int) -> None:
+    assert end_of_masks(gaps, 800) == end
 
 
 def test_one_that_is_not_there_tells_nothing(tmp_path: Path) -> None:

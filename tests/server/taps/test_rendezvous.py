@@ -433,6 +433,45 @@ def test_a_tap_from_before_a_restart_is_found_by_its_port() -> None:
     assert heard(tap) == 3
 
 
+def test_a_tap_from_before_a_restart_is_recorded_since_it_began() -> None:
+    meeting, _ = a_rendezvous()
+    past = replace(a_past_tap(Transport.WS), recorded_s=70.0)
+    tap = meeting.restore(past, now=100.0, resume_by=115.0)
+    assert tap is not None
+    assert tap.recorded_since == 30.0
+
+
+def test_taps_from_before_a_restart_are_among_those_of_their_call() -> None:
+    meeting, _ = a_rendezvous(replace(OPTIONS, max_taps_per_source=2))
+    past = meeting.restore(a_past_tap(Transport.WS), now=0.0, resume_by=15.0)
+    announce(meeting, Transport.WS)
+    with pytest.raises(TapRefusedError, match="2 taps of this source"):
+        announce(meeting, Transport.WS)
+    assert past is not None
+    meeting.remove(past)
+    announce(meeting, Transport.WS)
+
+
+def test_taps_from_before_a_restart_are_among_those_of_their_network() -> None:
+    meeting, demux = a_rendezvous(
+        replace(OPTIONS, accept_any=True, max_taps=4, max_taps_per_source=2),
+        accept_unknown=True,
+    )
+    past = a_past_tap(Transport.RTP, source=SOURCE)
+    announcement = replace(past.announcement, origin=TapOrigin.FOREIGN, call_id="")
+    past = replace(past, announcement=announcement, network=SOURCE[0])
+    tap = meeting.restore(past, now=0.0, resume_by=15.0)
+    assert tap is not None
+    stream_from(demux, meeting, SOURCE[0], 1)
+    stream_from(demux, meeting, SOURCE[0], 2)
+    assert len(meeting.taps) == 2
+    # Half of the room is for those that nobody announced, and full.
+    assert meeting.refused == {"too_many_foreign_taps": 1}
+    meeting.remove(tap)
+    stream_from(demux, meeting, SOURCE[0], 3)
+    assert len(meeting.taps) == 2
+
+
 @pytest.mark.parametrize("port", [None, 50_000])
 def test_a_tap_from_before_a_restart_that_nothing_tells_is_not_waited_for(
     port: int | None,

@@ -415,6 +415,21 @@ def test_a_tap_ends_when_it_has_been_recorded_for_as_long_as_may_be() -> None:
     assert tap.is_due(100.2)
 
 
+def test_what_was_recorded_before_a_restart_counts_as_well() -> None:
+    tap, session = a_tap()
+    tap.limits = replace(LIMITS, duration=100)
+    tap.recorded_since, tap.resume_by = -60.0, 1000.0
+    tap.observe(50.0)
+    # Until its audio is back nothing more is recorded.
+    assert reason(tap) is None
+    session.heard(39.0)
+    tap.observe(39.5)
+    assert reason(tap) is None
+    session.heard(40.0)
+    tap.observe(40.0)
+    assert reason(tap) is EndReason.LIMIT
+
+
 def test_a_tap_with_a_token_of_its_own_is_waited_for_longer() -> None:
     tap, session = a_tap(transport=Transport.WS)
     tap.limits = replace(LIMITS, reconnect=30)

@@ -77,7 +77,7 @@ class FakeTaps:
                 return self.live[at]
         raise TapNotFound(control_id)
 
-    def mask(self, control_id: str, *, is_on: bool) -> TapStatus:
+    async def mask(self, control_id: str, *, is_on: bool) -> TapStatus:
         for at, status in enumerate(self.live):
             if status.control_id == control_id:
                 self.live[at] = replace(status, is_paused=is_on)
