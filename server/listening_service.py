@@ -77,7 +77,9 @@ class ListeningService:
         """How many listen or are about to."""
         return len(self._listeners)
 
-    async def listen(self, control_id: str, offer: Offer, layout: Layout) -> Answer:
+    async def add_listener(
+        self, control_id: str, offer: Offer, layout: Layout
+    ) -> Answer:
         """Let somebody listen to a live tap.
 
         Raises:
@@ -105,7 +107,7 @@ class ListeningService:
         listener.task = asyncio.create_task(attending, name=name)
         return Answer(listener_id, sdp)
 
-    async def leave(self, control_id: str, listener_id: str) -> None:
+    async def remove_listener(self, control_id: str, listener_id: str) -> None:
         """Hang up on a listener.
 
         Raises:

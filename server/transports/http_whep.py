@@ -35,7 +35,9 @@ class Answer:
 class Listening(Protocol):
     """What the API needs of whoever owns those who listen."""
 
-    async def listen(self, control_id: str, offer: Offer, layout: Layout) -> Answer:
+    async def add_listener(
+        self, control_id: str, offer: Offer, layout: Layout
+    ) -> Answer:
         """Let somebody listen to a live tap.
 
         Raises:
@@ -43,7 +45,7 @@ class Listening(Protocol):
         """
         ...
 
-    async def leave(self, control_id: str, listener_id: str) -> None:
+    async def remove_listener(self, control_id: str, listener_id: str) -> None:
         """Hang up on a listener.
 
         Raises:
@@ -69,7 +71,7 @@ class HttpWhep:
         body = await read_body(request, SDP, MAX_OFFER_BYTES)
         try:
             offer = parse_offer(body)
-            answer = await self._listening.listen(
+            answer = await self._listening.add_listener(
                 request.match_info["control_id"], offer, layout
             )
         except OfferError as error:
@@ -91,7 +93,9 @@ class HttpWhep:
     async def _delete(self, request: web.Request) -> web.Response:
         names = request.match_info
         try:
-            await self._listening.leave(names["control_id"], names["listener_id"])
+            await self._listening.remove_listener(
+                names["control_id"], names["listener_id"]
+            )
         except TapRefusedError as error:
             raise ProblemError(error.status, error.reason) from error
         # Not 204: the draft, as WHIP before it, says 200.

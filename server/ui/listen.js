@@ -32,13 +32,22 @@ async function connect(connection, controlId, channels, onEnd) {
   if (!response.ok) throw new Error((await response.json()).detail);
   const resource = response.headers.get("Location");
 
-  connection.addEventListener("connectionstatechange", () => {
-    if (!["closed", "failed", "disconnected"].includes(connection.connectionState)) return;
+  await connection.setRemoteDescription({ type: "answer", sdp: await response.text() });
+  const { transport } = receiver;
+  const look = () => {
+    const isOver = ["closed", "failed"].includes(transport.state);
+    if (!isOver && connection.connectionState !== "failed") return;
+    transport.removeEventListener("statechange", look);
+    connection.removeEventListener("connectionstatechange", look);
     connection.close();
     onEnd();
-  });
-  await connection.setRemoteDescription({ type: "answer", sdp: await response.text() });
+  };
+  // The server says goodbye over DTLS, long before ICE would notice.
+  transport.addEventListener("statechange", look);
+  connection.addEventListener("connectionstatechange", look);
   const stop = async () => {
+    transport.removeEventListener("statechange", look);
+    connection.removeEventListener("connectionstatechange", look);
     connection.close();
     await fetch(resource, { method: "DELETE" });
   };

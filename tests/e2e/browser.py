@@ -30,8 +30,11 @@ CALL_TIMEOUT_S = 60.0
 class Page:
     """One page of a browser."""
 
-    def __init__(self, link: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(
+        self, link: aiohttp.ClientWebSocketResponse, browser: asyncio.subprocess.Process
+    ) -> None:
         self._link = link
+        self._browser = browser
         self._ids = count(1)
 
     async def evaluate(self, script: str) -> Any:
@@ -49,7 +52,9 @@ class Page:
     async def until(self, condition: str) -> None:
         """Wait until an expression is true."""
         async with asyncio.timeout(CALL_TIMEOUT_S):
-            while not await self.evaluate(f"Boolean({condition})"):
+            for _ in count():
+                if await self.evaluate(f"Boolean({condition})"):
+                    return
                 await asyncio.sleep(0.05)
 
     async def open(self, url: str) -> None:
@@ -58,6 +63,11 @@ class Page:
         await self.until(
             f"document.readyState === 'complete' && location.href === {json.dumps(url)}"
         )
+
+    async def kill(self) -> None:
+        """Let the browser vanish without a word to anybody."""
+        os.killpg(self._browser.pid, signal.SIGKILL)
+        await self._browser.wait()
 
     async def _call(self, method: str, **params: Any) -> Any:
         number = next(self._ids)
@@ -88,10 +98,11 @@ async def browser_page(profile: Path) -> AsyncIterator[Page]:
         async with aiohttp.ClientSession() as session:
             address = await _debugger(session, profile)
             async with session.ws_connect(address, max_msg_size=0) as link:
-                yield Page(link)
+                yield Page(link, process)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
 
 
 async def _debugger(session: aiohttp.ClientSession, profile: Path) -> str:
