@@ -56,6 +56,7 @@ class PlayoutBuffer:
         self._next: int | None = None
         """What is taken next; None while waiting."""
         self._waited = 0
+        self._has_begun = False
         self._ran_dry = False
         self._hold = round(HOLD_S * sample_rate)
         self._lowest: int | None = None
@@ -91,6 +92,10 @@ class PlayoutBuffer:
         taken = np.zeros((length, self.channels), np.int16)
         if self._next is None and not self._may_begin(length):
             return taken
+        if not self._has_begun:
+            # What had gathered before somebody came is not what is said now.
+            self._skip_to(max(self._first, self._end - self._hold))
+            self._has_begun = True
         begin = self._first
         self._copy(begin, taken)
         self._next = begin + length

@@ -27,12 +27,22 @@ SECOND = replace(INFO, track=1)
 TWO_CHANNELS = replace(INFO, channels=2)
 
 
+def begun(*infos: StreamInfo) -> Playout:
+    """Return a playout that plays these tracks; a frame of silence is left of each."""
+    playout = Playout()
+    for info in infos:
+        silence = np.zeros((info.sample_rate // 25, info.channels), np.int16)
+        playout.put(info, 0, silence)
+    playout.take()
+    return playout
+
+
 def heard(layout: Layout, *voices: tuple[StreamInfo, int]) -> tuple[int, int]:
     """Return what is on the left and on the right when each track says one value."""
-    playout = Playout()
+    playout = begun(*(info for info, _ in voices))
     for info, value in voices:
         samples = np.full((info.sample_rate // 10, info.channels), value, np.int16)
-        playout.put(info, 0, samples)
+        playout.put(info, info.sample_rate // 25, samples)
     mixdown = Mixdown(layout)
     frames = [mixdown.mix(playout.take()) for _ in range(3)]
     left, right = frames[-1][480]
@@ -74,8 +84,9 @@ def test_channels_of_one_track_are_its_sides() -> None:
 def test_any_rate_becomes_frames_of_48_kilohertz(rate: int) -> None:
     time = np.arange(rate) / rate
     tone: Samples = (8000 * np.sin(2 * np.pi * 440 * time)).astype(np.int16)[:, None]
-    playout, mixdown = Playout(), Mixdown(Layout.MIXED)
-    playout.put(replace(INFO, sample_rate=rate), 0, tone)
+    info, mixdown = replace(INFO, sample_rate=rate), Mixdown(Layout.MIXED)
+    playout = begun(info)
+    playout.put(info, rate // 25, tone)
     frames = [mixdown.mix(playout.take()) for _ in range(50)]
 
     assert {frame.shape for frame in frames} == {(960, 2)}
@@ -97,7 +108,8 @@ def test_tracks_are_bounded_and_the_oldest_goes() -> None:
     playout, mixdown = Playout(), Mixdown(Layout.MIXED)
     for number in range(MAX_TRACKS + 1):
         info = replace(INFO, sample_rate=8000, control_id=str(number))
-        playout.put(info, 0, np.ones((800, 1), np.int16))
+        playout.put(info, 0, np.ones((400, 1), np.int16))
+        playout.put(info, 400, np.ones((400, 1), np.int16))
         mixdown.mix(playout.take())
     names = [part.key.control_id for part in playout.take()]
     assert names == [str(number) for number in range(1, MAX_TRACKS + 1)]

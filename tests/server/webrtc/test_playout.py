@@ -57,17 +57,20 @@ def test_nothing_at_all_is_silence() -> None:
 
 def test_a_hole_is_as_long_as_it_was() -> None:
     buffer = running(2)
+    assert first_of(buffer.take(FRAME)) == 0
     put(buffer, 3 * FRAME)
-    found = [first_of(buffer.take(FRAME)) for _ in range(4)]
-    assert found == [0, FRAME, None, 3 * FRAME]
+    found = [first_of(buffer.take(FRAME)) for _ in range(3)]
+    assert found == [FRAME, None, 3 * FRAME]
 
 
 def test_a_part_of_a_frame_is_followed_by_silence() -> None:
     buffer = running(2)
+    buffer.take(FRAME)
     put(buffer, 2 * FRAME, 40)
-    frames = [buffer.take(FRAME) for _ in range(3)]
-    assert np.array_equal(frames[2][:40], ramp(2 * FRAME, 40))
-    assert not frames[2][40:].any()
+    assert first_of(buffer.take(FRAME)) == FRAME
+    frame = buffer.take(FRAME)
+    assert np.array_equal(frame[:40], ramp(2 * FRAME, 40))
+    assert not frame[40:].any()
 
 
 def test_whoever_was_late_is_held_longer_from_then_on() -> None:
@@ -91,15 +94,21 @@ def test_whoever_paused_is_not() -> None:
 
 
 def test_what_is_held_beyond_need_is_skipped() -> None:
-    buffer = running(20)
-    played = []
+    buffer = running(2)
+    played = [first_of(buffer.take(FRAME))]
+    put(buffer, 2 * FRAME, 18 * FRAME)
     for number in range(20, 240):
         put(buffer, number * FRAME)
         played.append(first_of(buffer.take(FRAME)))
     # A frame is put before each is taken, so as much is left as was there at first.
-    assert played[0] == 0
-    assert buffer.skipped == 18 * FRAME
+    assert played[:2] == [0, FRAME]
+    assert buffer.skipped == 17 * FRAME
     assert played[-1] == (239 - 2) * FRAME % 30_000
+
+
+def test_whoever_comes_hears_what_is_said_now() -> None:
+    buffer = running(25)
+    assert first_of(buffer.take(FRAME)) == 23 * FRAME
 
 
 def test_so_is_what_is_beyond_all_bounds() -> None:
@@ -124,8 +133,9 @@ def test_a_message_of_a_second_is_played_whole() -> None:
     for second in range(5):
         put(buffer, second * RATE, RATE)
         heard += sum(int(buffer.take(FRAME).any(axis=1).sum()) for _ in range(50))
-    assert heard == 5 * RATE
-    assert buffer.skipped == 0
+    # It is joined at its end.
+    assert buffer.skipped == RATE - 2 * FRAME
+    assert heard == 5 * RATE - buffer.skipped
 
 
 def test_positions_that_begin_again_are_a_new_stream() -> None:
@@ -155,3 +165,30 @@ def test_every_sample_is_played_once_in_order_or_skipped(
 
     assert heard == sorted(set(heard))
     assert given_samples - len(heard) <= buffer.skipped
+
+
+def frames_until_heard(buffer: PlayoutBuffer, start: int) -> int:
+    """Return how many frames it takes after a pause."""
+    while not buffer.is_empty or buffer.take(FRAME).any():
+        buffer.take(FRAME)
+    for number in range(20):
+        put(buffer, start + number * FRAME)
+        if buffer.take(FRAME).any():
+            return number + 1
+    raise AssertionError("it is never heard")
+
+
+def test_what_trouble_added_goes_again_in_time() -> None:
+    buffer = running(2)
+    for _ in range(3):
+        buffer.take(FRAME)
+    for number in range(2, 120):
+        put(buffer, number * FRAME)
+        buffer.take(FRAME)
+    # The window in which it was late is over, and there has been no other yet.
+    assert frames_until_heard(buffer, 200 * FRAME) == 3
+
+    for number in range(203, 2203):
+        put(buffer, number * FRAME)
+        buffer.take(FRAME)
+    assert frames_until_heard(buffer, 3000 * FRAME) == 2
