@@ -34,6 +34,7 @@ from server.headroom import Headroom, Load
 from server.library.paused import PausedFiles
 from server.library.recording import Recording
 from server.library.store import Library
+from server.listening_service import ListeningService
 from server.log import CounterLog, setup_logging
 from server.metrics import Metrics
 from server.options import make_relay_client, make_rendezvous
@@ -110,6 +111,7 @@ class TapServer:
             put_back=self.continuation.put_back,
             forwards=self.forwards,
         )
+        self.listening = ListeningService(self.deck)
         self.metrics = self._metrics()
         ports = settings.rtp_listen
         self.rtp = RtpListener(self.demux, ports.host, ports.ports, time.monotonic)
@@ -154,6 +156,7 @@ class TapServer:
                 self.destinations.use_local(self.http_port, self.rtp.ports[0])
             await self._open_relay(stack)
             stack.push_async_callback(self.forwards.close)
+            stack.push_async_callback(self.listening.close)
             stack.push_async_callback(self._drain)
             self._stack = stack.pop_all()
         return self
@@ -194,6 +197,8 @@ class TapServer:
         metrics.watch_drops(lambda: self.demux.drops)
         metrics.watch_drops(lambda: self.rendezvous.refused)
         metrics.watch_drops(lambda: self.writers.refused)
+        metrics.watch_drops(lambda: self.listening.drops)
+        metrics.watch_listeners(lambda: self.listening.count)
         metrics.watch_write_queue(lambda: self.deck.queued_blocks + self.writers.queued)
         return metrics
 
@@ -261,6 +266,7 @@ class TapServer:
             forwards=ForwardService(
                 self.deck, self.rendezvous, self.forwards, self.settings.forward_allow
             ),
+            listening=self.listening,
             library=self.library,
             metrics=self.metrics,
             api_token="" if token is None else token.get_secret_value(),

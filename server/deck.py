@@ -174,6 +174,11 @@ class Deck:
         self._begin_all()
         return control_id in self._streams
 
+    def partner(self, control_id: str) -> str | None:
+        """Return the live tap of the other side of the same call, if there is one."""
+        other = self._pairing.partner(control_id)
+        return other if other in self._streams else None
+
     def attend(self, control_id: str, listener: LiveListener, track: int) -> None:
         """Let somebody have the audio of a live tap at every tick."""
         self._streams[control_id].listeners(track).append(listener)

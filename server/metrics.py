@@ -116,6 +116,10 @@ class Metrics:
         """Show whether RELAY is connected; not shown where there is no RELAY."""
         self._sources.relay = connected
 
+    def watch_listeners(self, listeners: Callable[[], int]) -> None:
+        """Show how many listen by WebRTC."""
+        self._sources.listeners = listeners
+
     def tap_ended(self, status: TapStatus) -> None:
         """Keep the final counts of a tap; to be called once for each."""
         self._taps.labels(status.state).inc()
@@ -163,6 +167,7 @@ class _Sources(Collector):
         self.drops: list[Drops] = []
         self.write_queue: Callable[[], int] | None = None
         self.relay: Callable[[], bool] | None = None
+        self.listeners: Callable[[], int] | None = None
 
     def keep(self, status: TapStatus) -> None:
         """Keep what a tap that is about to go away amounts to."""
@@ -192,6 +197,12 @@ class _Sources(Collector):
                 "tapdeck_write_queue_blocks",
                 "Blocks of audio that wait to be written to disk",
                 value=self.write_queue(),
+            )
+        if self.listeners is not None:
+            yield GaugeMetricFamily(
+                "tapdeck_webrtc_listeners",
+                "Browsers that listen to live taps",
+                value=self.listeners(),
             )
         if self.relay is not None:
             yield GaugeMetricFamily(

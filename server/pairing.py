@@ -60,6 +60,12 @@ class Pairing:
         group.sides.add(tap.direction)
         self._groups[tap.control_id] = group
 
+    def partner(self, control_id: str) -> str | None:
+        """Return the control id of the live tap of the call's other side."""
+        group = self._groups.get(control_id)
+        others = set() if group is None else group.live.keys() - {control_id}
+        return next(iter(others), None)
+
     def finish(self, recording: Recording) -> None:
         """Take over a track whose audio is complete."""
         self._groups[recording.control_id].finished.append(recording)

@@ -22,6 +22,7 @@ LAYERS: dict[str, set[str]] = {
     "server.library": LEAVES | {"server.library"},
     "server.forwards": LEAVES
     | {"server.forwards", "server.codecs", "server.taps.status", "server.log"},
+    "server.webrtc": LEAVES | {"server.webrtc", "server.codecs"},
     "server.taps": LEAVES | {"server.taps", "server.rtp", "server.codecs"},
     "server.quality": LEAVES
     | {"server.quality", "server.codecs.g711", "server.library.evidence"},
@@ -50,6 +51,7 @@ LAYERS: dict[str, set[str]] = {
         "server.transports",
         "server.streams",
         "server.forwards",
+        "server.webrtc",
         "server.track",
         "server.taps",
         "server.rtp",
@@ -69,6 +71,9 @@ PURE = (
     "server/taps",
     "server/audio.py",
     "server/masks.py",
+    "server/webrtc/playout.py",
+    "server/webrtc/mixdown.py",
+    "server/webrtc/offer.py",
 )
 IMPURE = {"asyncio", "socket", "threading", "time", "logging", "ssl", "aiohttp"}
 

@@ -15,6 +15,7 @@ from server.transports.http_api import HttpApi, TapService
 from server.transports.http_connections import ConnectionGuard
 from server.transports.http_forwards import ForwardService, HttpForwards
 from server.transports.http_problem import problems
+from server.transports.http_whep import HttpWhep, Listening
 from server.transports.ui import Pages
 
 
@@ -22,6 +23,7 @@ def make_http_app(
     *,
     taps: TapService,
     forwards: ForwardService,
+    listening: Listening,
     library: Library,
     metrics: Metrics,
     api_token: str,
@@ -32,6 +34,7 @@ def make_http_app(
     Args:
         taps: Owns the taps.
         forwards: Owns what is sent on.
+        listening: Owns those who listen by WebRTC.
         library: Keeps the recordings; open.
         metrics: What `/metrics` shows.
         api_token: What users must show; empty to answer only this machine.
@@ -48,5 +51,6 @@ def make_http_app(
     app.on_response_prepare.extend((add_security_headers, trust))
     HttpApi(taps, library, metrics).add_to(app)
     HttpForwards(forwards).add_to(app)
+    HttpWhep(listening).add_to(app)
     Pages(access).add_to(app)
     return app

@@ -20,6 +20,7 @@ MEDIA_TYPES: Final = {
     "app.css": "text/css",
     "app.js": "text/javascript",
     "format.js": "text/javascript",
+    "listen.js": "text/javascript",
     "view.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }

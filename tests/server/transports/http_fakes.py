@@ -23,6 +23,9 @@ from server.transports.http_api import Readiness, TapNotFound, TapPage
 from server.transports.http_app import make_http_app
 from server.transports.http_connections import ConnectionGuard
 from server.transports.http_problem import Handler
+from server.transports.http_whep import Answer
+from server.webrtc.mixdown import Layout
+from server.webrtc.offer import Offer
 
 TOKEN = "a token that nobody guesses"
 Client = TestClient[web.Request, web.Application]
@@ -104,6 +107,17 @@ class FakeTaps:
     def listen(self, control_id: str) -> AbstractContextManager[PullListener]:
         raise TapRefusedError(404, "There is no live tap of this control id.")
 
+    async def add_listener(
+        self, control_id: str, offer: Offer, layout: Layout
+    ) -> Answer:
+        if control_id not in {status.control_id for status in self.live}:
+            raise TapRefusedError(404, "There is no live tap of this control id.")
+        return Answer("listener-1", offer.complete_answer(f"{layout.value} m=audio"))
+
+    async def remove_listener(self, control_id: str, listener_id: str) -> None:
+        if (control_id, listener_id) != ("tap-1", "listener-1"):
+            raise TapRefusedError(404, "There is no listener of this id.")
+
     def readiness(self) -> Readiness:
         return self.state
 
@@ -130,6 +144,7 @@ async def running(
     app = make_http_app(
         taps=taps,
         forwards=taps,
+        listening=taps,
         library=library,
         metrics=metrics,
         api_token=token,
