@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import signal
 import time
 from contextlib import AsyncExitStack
@@ -28,6 +29,9 @@ from server.copies import CopyMaker
 from server.deck import Deck
 from server.destinations import Destinations
 from server.errors import ConfigError, StartupError
+from server.event_service import EventService
+from server.events.history import History
+from server.events.hub import EventHub
 from server.forward_service import ForwardService
 from server.forwards.roster import TapForwards
 from server.headroom import Headroom, Load
@@ -35,7 +39,9 @@ from server.library.paused import PausedFiles
 from server.library.recording import Recording
 from server.library.store import Library
 from server.log import CounterLog, setup_logging
+from server.meters import Meters
 from server.metrics import Metrics
+from server.news import News
 from server.options import make_relay_client, make_rendezvous
 from server.pauses import Pauses
 from server.process import QuietCollector, open_files, prepare
@@ -92,7 +98,10 @@ class TapServer:
             wall=time.time,
         )
         self.pauses = self._pauses()
-        self.forwards = TapForwards()
+        # An id of an earlier run is then never taken for one of this.
+        self.events = EventHub(History(secrets.token_hex(4)))
+        self.news = News(self.events)
+        self.forwards = TapForwards(self.news)
         self.deck = Deck(
             rendezvous=self.rendezvous,
             demux=self.demux,
@@ -109,7 +118,9 @@ class TapServer:
             interrupted=self.continuation.take,
             put_back=self.continuation.put_back,
             forwards=self.forwards,
+            news=self.news,
         )
+        self.meters = Meters(self.deck, self.rendezvous, self.events)
         self.metrics = self._metrics()
         ports = settings.rtp_listen
         self.rtp = RtpListener(self.demux, ports.host, ports.ports, time.monotonic)
@@ -129,6 +140,8 @@ class TapServer:
     async def __aenter__(self) -> TapServer:
         """Open everything; whatever was opened is closed again if something fails."""
         async with AsyncExitStack() as stack:
+            self.news.attach(asyncio.get_running_loop())
+            self.library.on_change = self.news.library_changed
             stack.push_async_callback(self.writers.close)
             await asyncio.to_thread(self._open_library)
             self.continuation.expect()
@@ -149,6 +162,8 @@ class TapServer:
             upkeep = look_after(self.library, self.settings, self.metrics)
             keeper = asyncio.create_task(upkeep, name="upkeep")
             stack.push_async_callback(_cancel, keeper)
+            meters = asyncio.create_task(self.meters.run(), name="meters")
+            stack.push_async_callback(_cancel, meters)
             await self._open_http(stack)
             if self._local_taps:
                 self.destinations.use_local(self.http_port, self.rtp.ports[0])
@@ -194,6 +209,8 @@ class TapServer:
         metrics.watch_drops(lambda: self.demux.drops)
         metrics.watch_drops(lambda: self.rendezvous.refused)
         metrics.watch_drops(lambda: self.writers.refused)
+        metrics.watch_drops(lambda: self.events.drops)
+        metrics.watch_event_listeners(lambda: self.events.listeners)
         metrics.watch_write_queue(lambda: self.deck.queued_blocks + self.writers.queued)
         return metrics
 
@@ -261,6 +278,7 @@ class TapServer:
             forwards=ForwardService(
                 self.deck, self.rendezvous, self.forwards, self.settings.forward_allow
             ),
+            events=EventService(self.events, self.deck, self.rendezvous, self.meters),
             library=self.library,
             metrics=self.metrics,
             api_token="" if token is None else token.get_secret_value(),

@@ -22,6 +22,7 @@ LAYERS: dict[str, set[str]] = {
     "server.library": LEAVES | {"server.library"},
     "server.forwards": LEAVES
     | {"server.forwards", "server.codecs", "server.taps.status", "server.log"},
+    "server.events": LEAVES | {"server.events"},
     "server.taps": LEAVES | {"server.taps", "server.rtp", "server.codecs"},
     "server.quality": LEAVES
     | {"server.quality", "server.codecs.g711", "server.library.evidence"},
@@ -50,6 +51,7 @@ LAYERS: dict[str, set[str]] = {
         "server.transports",
         "server.streams",
         "server.forwards",
+        "server.events",
         "server.track",
         "server.taps",
         "server.rtp",
@@ -67,6 +69,7 @@ PURE = (
     "server/codecs",
     "server/quality",
     "server/taps",
+    "server/events",
     "server/audio.py",
     "server/masks.py",
 )

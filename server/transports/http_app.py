@@ -13,6 +13,7 @@ from server.metrics import Metrics
 from server.transports.http_access import Access, add_security_headers
 from server.transports.http_api import HttpApi, TapService
 from server.transports.http_connections import ConnectionGuard
+from server.transports.http_events import EventService, HttpEvents
 from server.transports.http_forwards import ForwardService, HttpForwards
 from server.transports.http_problem import problems
 from server.transports.ui import Pages
@@ -22,6 +23,7 @@ def make_http_app(
     *,
     taps: TapService,
     forwards: ForwardService,
+    events: EventService,
     library: Library,
     metrics: Metrics,
     api_token: str,
@@ -32,6 +34,7 @@ def make_http_app(
     Args:
         taps: Owns the taps.
         forwards: Owns what is sent on.
+        events: Owns what is told of all this.
         library: Keeps the recordings; open.
         metrics: What `/metrics` shows.
         api_token: What users must show; empty to answer only this machine.
@@ -48,5 +51,6 @@ def make_http_app(
     app.on_response_prepare.extend((add_security_headers, trust))
     HttpApi(taps, library, metrics).add_to(app)
     HttpForwards(forwards).add_to(app)
+    HttpEvents(events).add_to(app)
     Pages(access).add_to(app)
     return app
