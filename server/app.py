@@ -102,24 +102,7 @@ class TapServer:
         self.events = EventHub(History(secrets.token_hex(4)))
         self.news = News(self.events)
         self.forwards = TapForwards(self.news)
-        self.deck = Deck(
-            rendezvous=self.rendezvous,
-            demux=self.demux,
-            library=self.library,
-            writers=self.writers,
-            pauses=self.pauses,
-            clock=lambda: Clock(time.time() - time.monotonic()),
-            now=time.monotonic,
-            after_end=self._after_end,
-            on_ended=self._on_ended,
-            on_published=self.copies.add,
-            recorder=RecorderOptions(durable=is_durable),
-            encoding=settings.wav_encoding,
-            interrupted=self.continuation.take,
-            put_back=self.continuation.put_back,
-            forwards=self.forwards,
-            news=self.news,
-        )
+        self.deck = self._make_deck(is_durable)
         self.meters = Meters(self.deck, self.rendezvous, self.events)
         self.metrics = self._metrics()
         ports = settings.rtp_listen
@@ -202,6 +185,26 @@ class TapServer:
                 log.warning("no further taps for now: %s", reason)
             self.rendezvous.overload = reason
             collector.observe(self.deck.live, now)
+
+    def _make_deck(self, is_durable: bool) -> Deck:
+        return Deck(
+            rendezvous=self.rendezvous,
+            demux=self.demux,
+            library=self.library,
+            writers=self.writers,
+            pauses=self.pauses,
+            clock=lambda: Clock(time.time() - time.monotonic()),
+            now=time.monotonic,
+            after_end=self._after_end,
+            on_ended=self._on_ended,
+            on_published=self.copies.add,
+            recorder=RecorderOptions(durable=is_durable),
+            encoding=self.settings.wav_encoding,
+            interrupted=self.continuation.take,
+            put_back=self.continuation.put_back,
+            forwards=self.forwards,
+            news=self.news,
+        )
 
     def _metrics(self) -> Metrics:
         metrics = Metrics(self.deck.statuses)

@@ -114,8 +114,8 @@ class Deck:
         self._streams: dict[str, TapStream] = {}
         self._slots: list[list[TapStream]] = [[] for _ in range(SLOTS)]
         self._finishing: set[asyncio.Task[None]] = set()
-        self._attended: set[str] = set()
-        """Control ids of taps that somebody may listen to."""
+        self._attended: dict[str, int] = {}
+        """Taps that somebody may listen to; every how many ticks each has a turn."""
         self._tick = 0
 
     @property
@@ -174,10 +174,12 @@ class Deck:
         self._begin_all()
         return control_id in self._streams
 
-    def attend(self, control_id: str, listener: LiveListener, track: int) -> None:
-        """Let somebody have the audio of a live tap at every tick."""
+    def attend(
+        self, control_id: str, listener: LiveListener, track: int, *, every: int = 1
+    ) -> None:
+        """Let somebody have the audio of a live tap at every tick, or every few."""
         self._streams[control_id].listeners(track).append(listener)
-        self._attended.add(control_id)
+        self._attended[control_id] = min(every, self._attended.get(control_id, every))
 
     def ignore(self, control_id: str, listener: LiveListener, track: int) -> None:
         """Let a listener go, if its tap is still there."""
@@ -189,11 +191,11 @@ class Deck:
 
     def _pump_attended(self, now: float) -> None:
         attended = []
-        for control_id in tuple(self._attended):
+        for turn, (control_id, every) in enumerate(tuple(self._attended.items())):
             stream = self._streams.get(control_id)
             if stream is None or not stream.has_listeners:
-                self._attended.discard(control_id)
-            else:
+                del self._attended[control_id]
+            elif (self._tick + turn) % every == 0:
                 self._pump(stream, now)
                 attended.append(stream)
         # Whoever listens is to hear of the end as soon as of the audio.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,14 +43,16 @@ class EventClient:
         await until(lambda: len(self.of(name)) >= count, timeout=30)
         return self.of(name)
 
-    async def read(self, lines: AsyncIterator[bytes]) -> None:
+    async def read(self, lines: aiohttp.StreamReader) -> None:
         """Read until the other end closes."""
-        name, data = "", ""
+        name, data, event_id = "", "", self.last_id
         async for raw in lines:
             line = raw.decode().removesuffix("\n")
             field_name, _, value = line.partition(":")
             value = value.removeprefix(" ")
             if not line:
+                # Not before: a connection may be cut between the two.
+                self.last_id = event_id
                 if data:
                     self.told.append(Told(name, json.loads(data), self.last_id))
                 name, data = "", ""
@@ -59,7 +61,7 @@ class EventClient:
             elif field_name == "data":
                 data += value
             elif field_name == "id":
-                self.last_id = value
+                event_id = value
         self.is_over = True
 
 
@@ -83,7 +85,3 @@ async def listening(
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-
-
-def wait_for(condition: Callable[[], bool]) -> Any:
-    return until(condition, timeout=30)
