@@ -339,11 +339,11 @@ class Deck:
         self._pauses.end(tap)
         stream = self._streams.pop(tap.control_id)
         next(slot for slot in self._slots if stream in slot).remove(stream)
-        self._tell_state(stream)
         name = f"finish {tap.control_id}"
         task = asyncio.create_task(self._finish_stream(stream), name=name)
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
+        self._tell_state(stream)
 
     async def _finish_stream(self, stream: TapStream) -> None:
         tap = stream.tap

@@ -1,14 +1,15 @@
 """What is told of live taps while it is true: levels, and how their packets fare.
 
 Only while somebody wants to know, and of a bounded number of taps: those that are
-named, then the newest. A tap that is metered is decoded ten times a second
-instead of twice; the others are left alone.
+named, then the newest. A tap that is metered is decoded ten times a second instead of
+twice; the others are left alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -22,6 +23,8 @@ from server.library.fields import time_text
 from server.quality.level_windows import Levels, LevelWindows
 from server.taps.rendezvous import Rendezvous
 from server.transports.http_json import tap_json
+
+log = logging.getLogger(__name__)
 
 LEVELS_PER_S = 10
 MAX_METERED = 100
@@ -62,9 +65,13 @@ class Meters:
         """
         looks = 0
         while True:
-            self._choose()
-            if looks % PROGRESS_EVERY == 0:
-                self._tell_progress()
+            try:
+                self._choose()
+                if looks % PROGRESS_EVERY == 0:
+                    self._tell_progress()
+            except Exception:
+                # A mistake of ours about one tap must not stop all meters.
+                log.exception("the meters met an error")
             looks += 1
             if not self._is_wanted():
                 self._wake.clear()

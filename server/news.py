@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +28,8 @@ from server.library.store import LibraryChange
 from server.log import LineBudget
 from server.taps.status import ForwardStatus, TapStatus
 from server.transports.http_json import forward_json, tap_json
+
+log = logging.getLogger(__name__)
 
 MAX_REPLIES_A_SECOND = 50
 """Of one forward: what it is answered is up to others. The rest is counted."""
@@ -63,68 +67,61 @@ class News:
 
     def tap(self, kind: Kind, status: TapStatus) -> None:
         """Tell what a tap is now."""
-        self._tell(kind, status.control_id, tap=tap_json(status))
+        self._tell(kind, status.control_id, lambda: {"tap": tap_json(status)})
 
     def tap_warned(
         self, status: TapStatus, info: StreamInfo, warning: AudioWarning
     ) -> None:
         """Tell that a track sounds wrong, or right again."""
-        rate = info.sample_rate
-        told: JsonObject = {
-            "name": warning.name.value,
-            "recording_id": info.recording_id,
-            "sentence": warning.sentence,
-            "start_s": round(warning.start / rate, 3),
-            "end_s": None if warning.end is None else round(warning.end / rate, 3),
-        }
-        self._tell("tap.warning", status.control_id, tap=tap_json(status), warning=told)
+
+        def describe() -> JsonObject:
+            return {"tap": tap_json(status), "warning": _warning_json(info, warning)}
+
+        self._tell("tap.warning", status.control_id, describe)
 
     def recording_announced(self, record: AnnouncedTap) -> None:
         """Tell under which id a tap will be known if no audio ever comes."""
-        self._tell("recording.announced", record.control_id, recording=record.to_json())
+
+        def describe() -> JsonObject:
+            return {"recording": record.to_json()}
+
+        self._tell("recording.announced", record.control_id, describe)
 
     def recording_began(self, info: StreamInfo, *, is_resumed: bool) -> None:
         """Tell that a track is being written."""
-        self._tell(
-            "recording.began", info.control_id, recording=_begun_json(info, is_resumed)
-        )
+
+        def describe() -> JsonObject:
+            return {"recording": _begun_json(info, is_resumed)}
+
+        self._tell("recording.began", info.control_id, describe)
 
     def library_changed(
         self, change: LibraryChange, recording_id: str, recording: Recording | None
     ) -> None:
         """Tell what became of a recording; may be called by any thread."""
-        control_id = "" if recording is None else recording.control_id
-        told: dict[str, object] = {"at": _now(), "recording_id": recording_id}
+        loop, kind = self._loop, _LIBRARY_KINDS[change]
+        if loop is None:
+            return
+        told: dict[str, object] = {"recording_id": recording_id}
         if change != "deleted" and recording is not None:
             told["recording"] = abridged(recording).to_json()
-        text = json.dumps(told)
-        if self._loop is not None:
-            # What goes on in a thread while the server ends has nobody to be told to.
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(
-                    self.hub.publish, _LIBRARY_KINDS[change], control_id, text
-                )
+        # Written out here: the loop has better things to do.
+        text = _text(told)
+        control_id = "" if recording is None else recording.control_id
+        # What goes on in a thread while the server ends has nobody to be told to.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(self.hub.publish, kind, control_id, text)
 
     def forward_changed(self, control_id: str, status: ForwardStatus) -> None:
         """Tell that a forward is in another state."""
         if status.state in ("ended", "failed"):
             self._replies.pop(status.forward_id, None)
-        self._tell(
-            "forward.state",
-            control_id,
-            control_id=control_id,
-            forward=forward_json(status),
-        )
+        self._tell_forward("forward.state", control_id, status)
 
     def forward_removed(self, control_id: str, status: ForwardStatus) -> None:
         """Tell that somebody took a forward away."""
         self._replies.pop(status.forward_id, None)
-        self._tell(
-            "forward.removed",
-            control_id,
-            control_id=control_id,
-            forward=forward_json(status),
-        )
+        self._tell_forward("forward.removed", control_id, status)
 
     def forward_replied(self, control_id: str, forward_id: str, text: str) -> None:
         """Tell what the other end of a forward said."""
@@ -133,17 +130,36 @@ class News:
             replies.left_out += 1
             return
         left_out, replies.left_out = replies.left_out, 0
-        self._tell(
-            "forward.reply",
-            control_id,
-            control_id=control_id,
-            forward_id=forward_id,
-            text=text,
-            left_out=left_out,
-        )
 
-    def _tell(self, kind: Kind, about: str, **data: object) -> None:
-        self.hub.publish(kind, about, json.dumps({"at": _now(), **data}))
+        def describe() -> JsonObject:
+            about = {"control_id": control_id, "forward_id": forward_id}
+            return {**about, "text": text, "left_out": left_out}
+
+        self._tell("forward.reply", control_id, describe)
+
+    def _tell_forward(self, kind: Kind, control_id: str, status: ForwardStatus) -> None:
+        def describe() -> JsonObject:
+            return {"control_id": control_id, "forward": forward_json(status)}
+
+        self._tell(kind, control_id, describe)
+
+    def _tell(self, kind: Kind, about: str, describe: Callable[[], JsonObject]) -> None:
+        try:
+            self.hub.publish(kind, about, _text(describe()))
+        except Exception:
+            # A mistake of ours in what is told must not cost a recording anything.
+            log.exception("%s was not told", kind)
+
+
+def _warning_json(info: StreamInfo, warning: AudioWarning) -> JsonObject:
+    rate = info.sample_rate
+    return {
+        "name": warning.name.value,
+        "recording_id": info.recording_id,
+        "sentence": warning.sentence,
+        "start_s": round(warning.start / rate, 3),
+        "end_s": None if warning.end is None else round(warning.end / rate, 3),
+    }
 
 
 def _begun_json(info: StreamInfo, is_resumed: bool) -> JsonObject:
@@ -167,5 +183,5 @@ def _begun_json(info: StreamInfo, is_resumed: bool) -> JsonObject:
     }
 
 
-def _now() -> str:
-    return time_text(datetime.now(UTC))
+def _text(document: JsonObject) -> str:
+    return json.dumps({"at": time_text(datetime.now(UTC)), **document})

@@ -12,6 +12,7 @@ import pytest
 from server.audio import GapCause
 from server.events.history import History
 from server.events.hub import EventHub
+from server.events.kinds import Kind
 from server.library.annotation import Annotation
 from server.library.recording import TimedGap
 from server.library.rows import MAX_LISTED_GAPS
@@ -23,16 +24,15 @@ from tests.schema import differences
 from tests.server.library.builders import NOON, recording, write_partial
 
 
-class Desk:
+class Desk(EventHub):
     """News and what came of it."""
 
     def __init__(self) -> None:
+        super().__init__(History("run"))
         self.told: list[tuple[str, str, dict[str, Any]]] = []
-        hub = EventHub(History("run"))
-        hub.publish = self._publish  # type: ignore[method-assign]  # to look at it here
-        self.news = News(hub)
+        self.news = News(self)
 
-    def _publish(self, kind: str, control_id: str, data: str) -> None:
+    def publish(self, kind: Kind, control_id: str, data: str) -> None:
         self.told.append((kind, control_id, json.loads(data)))
 
     def kinds(self) -> list[str]:
@@ -135,3 +135,14 @@ def test_states_of_forwards_are_told_as_the_api_shows_them(state: str) -> None:
         assert control_id == data["control_id"] == "a"
         assert data["forward"]["error"] == "it closed the connection"
         assert differences("ForwardEvent", data) == []
+
+
+def test_a_mistake_in_what_is_told_is_logged_and_goes_no_further(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Refusing(EventHub):
+        def publish(self, kind: Kind, control_id: str, data: str) -> None:
+            raise KeyError(kind)
+
+    News(Refusing(History("run"))).forward_replied("a", "f", "a line")
+    assert "forward.reply was not told" in caplog.text
