@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 
 from relay_client.simulator import CallRequest, MediaOptions
+from server import meters
 from server.app import TapServer
 from server.config import load_settings
 from server.events.history import MAX_EVENTS
@@ -248,6 +249,28 @@ async def test_levels_are_measured_only_while_somebody_asks(tmp_path: Path) -> N
             assert here.server.meters.metered == 0
         await call.hang_up()
         await here.recordings(1)
+
+
+async def test_of_too_many_taps_those_that_are_named_are_metered_then_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meters, "MAX_METERED", 1)
+    async with rig(tmp_path) as here:
+        older = here.place(a_call(None))
+        await here.hears(older)
+        newer = here.place(a_call(None))
+        await here.hears(newer)
+        ids = [next(iter(call.taps.values())).control_id for call in (older, newer)]
+        async with listening(here, "levels=1") as client:
+            await client.hears("levels", 5)
+            assert {each.data["control_id"] for each in client.of("levels")} == {ids[1]}
+            async with listening(here, f"levels=1&control_id={ids[0]}") as named:
+                await named.hears("levels", 5)
+                assert here.server.meters.metered == 1
+        assert {each.data["control_id"] for each in named.of("levels")} == {ids[0]}
+        for call in (older, newer):
+            await call.hang_up()
+        await here.recordings(2)
 
 
 async def test_one_that_comes_in_the_middle_knows_everything(tmp_path: Path) -> None:
