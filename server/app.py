@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import signal
 import time
 from contextlib import AsyncExitStack
@@ -30,8 +29,6 @@ from server.deck import Deck
 from server.destinations import Destinations
 from server.errors import ConfigError, StartupError
 from server.event_service import EventService
-from server.events.history import History
-from server.events.hub import EventHub
 from server.forward_service import ForwardService
 from server.forwards.roster import TapForwards
 from server.headroom import Headroom, Load
@@ -42,7 +39,7 @@ from server.log import CounterLog, setup_logging
 from server.meters import Meters
 from server.metrics import Metrics
 from server.news import News
-from server.options import make_relay_client, make_rendezvous
+from server.options import make_event_hub, make_relay_client, make_rendezvous
 from server.pauses import Pauses
 from server.process import QuietCollector, open_files, prepare
 from server.recovery import Recovery
@@ -98,8 +95,7 @@ class TapServer:
             wall=time.time,
         )
         self.pauses = self._pauses()
-        # An id of an earlier run is then never taken for one of this.
-        self.events = EventHub(History(secrets.token_hex(4)))
+        self.events = make_event_hub()
         self.news = News(self.events)
         self.forwards = TapForwards(self.news)
         self.deck = self._make_deck(is_durable)

@@ -18,12 +18,7 @@ from itertools import islice
 from typing import Any
 
 from server.audio import AudioWarning, StreamInfo
-from server.documents import (
-    announced_tap,
-    describe_tap,
-    empty_document,
-    failed_document,
-)
+from server.documents import announced_tap, describe_tap, documents_left
 from server.events.history import History
 from server.events.hub import EventHub
 from server.events.kinds import Kind
@@ -385,16 +380,9 @@ class Deck:
 
     async def _leave_documents(self, stream: TapStream) -> None:
         """Publish what no recorder did."""
-        tap, clock = stream.tap, stream.clock
-        documents = [
-            failed_document(tap, track, track.error, clock)
-            for track in stream.tracks
-            if track.error is not None
-        ]
+        documents = documents_left(stream)
         for past in stream.interrupted.values():
             self._put_back(past)
-        if not (stream.tracks or stream.interrupted):
-            documents.append(empty_document(tap, stream.announced_id, clock))
         for document in documents:
             verdict = TrackVerdict(document.state, document.verdict.reason)
             stream.verdicts.append(verdict)
