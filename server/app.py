@@ -28,6 +28,7 @@ from server.copies import CopyMaker
 from server.deck import Deck
 from server.destinations import Destinations
 from server.errors import ConfigError, StartupError
+from server.event_service import EventService
 from server.forward_service import ForwardService
 from server.forwards.roster import TapForwards
 from server.headroom import Headroom, Load
@@ -36,8 +37,10 @@ from server.library.recording import Recording
 from server.library.store import Library
 from server.listening_service import ListeningService
 from server.log import CounterLog, setup_logging
+from server.meters import Meters
 from server.metrics import Metrics
-from server.options import make_relay_client, make_rendezvous
+from server.news import News
+from server.options import make_event_hub, make_relay_client, make_rendezvous
 from server.pauses import Pauses
 from server.process import QuietCollector, open_files, prepare
 from server.recovery import Recovery
@@ -93,24 +96,11 @@ class TapServer:
             wall=time.time,
         )
         self.pauses = self._pauses()
-        self.forwards = TapForwards()
-        self.deck = Deck(
-            rendezvous=self.rendezvous,
-            demux=self.demux,
-            library=self.library,
-            writers=self.writers,
-            pauses=self.pauses,
-            clock=lambda: Clock(time.time() - time.monotonic()),
-            now=time.monotonic,
-            after_end=self._after_end,
-            on_ended=self._on_ended,
-            on_published=self.copies.add,
-            recorder=RecorderOptions(durable=is_durable),
-            encoding=settings.wav_encoding,
-            interrupted=self.continuation.take,
-            put_back=self.continuation.put_back,
-            forwards=self.forwards,
-        )
+        self.events = make_event_hub()
+        self.news = News(self.events)
+        self.forwards = TapForwards(self.news)
+        self.deck = self._make_deck(is_durable)
+        self.meters = Meters(self.deck, self.rendezvous, self.events)
         self.listening = ListeningService(self.deck)
         self.metrics = self._metrics()
         ports = settings.rtp_listen
@@ -131,6 +121,8 @@ class TapServer:
     async def __aenter__(self) -> TapServer:
         """Open everything; whatever was opened is closed again if something fails."""
         async with AsyncExitStack() as stack:
+            self.news.attach(asyncio.get_running_loop())
+            self.library.on_change = self.news.library_changed
             stack.push_async_callback(self.writers.close)
             await asyncio.to_thread(self._open_library)
             self.continuation.expect()
@@ -151,6 +143,8 @@ class TapServer:
             upkeep = look_after(self.library, self.settings, self.metrics)
             keeper = asyncio.create_task(upkeep, name="upkeep")
             stack.push_async_callback(_cancel, keeper)
+            meters = asyncio.create_task(self.meters.run(), name="meters")
+            stack.push_async_callback(_cancel, meters)
             await self._open_http(stack)
             if self._local_taps:
                 self.destinations.use_local(self.http_port, self.rtp.ports[0])
@@ -191,6 +185,26 @@ class TapServer:
             self.rendezvous.overload = reason
             collector.observe(self.deck.live, now)
 
+    def _make_deck(self, is_durable: bool) -> Deck:
+        return Deck(
+            rendezvous=self.rendezvous,
+            demux=self.demux,
+            library=self.library,
+            writers=self.writers,
+            pauses=self.pauses,
+            clock=lambda: Clock(time.time() - time.monotonic()),
+            now=time.monotonic,
+            after_end=self._after_end,
+            on_ended=self._on_ended,
+            on_published=self.copies.add,
+            recorder=RecorderOptions(durable=is_durable),
+            encoding=self.settings.wav_encoding,
+            interrupted=self.continuation.take,
+            put_back=self.continuation.put_back,
+            forwards=self.forwards,
+            news=self.news,
+        )
+
     def _metrics(self) -> Metrics:
         metrics = Metrics(self.deck.statuses)
         metrics.watch_drops(lambda: self.rtp.drops)
@@ -199,6 +213,8 @@ class TapServer:
         metrics.watch_drops(lambda: self.writers.refused)
         metrics.watch_drops(lambda: self.listening.drops)
         metrics.watch_listeners(lambda: self.listening.count)
+        metrics.watch_drops(lambda: self.events.drops)
+        metrics.watch_event_listeners(lambda: self.events.listeners)
         metrics.watch_write_queue(lambda: self.deck.queued_blocks + self.writers.queued)
         return metrics
 
@@ -267,6 +283,7 @@ class TapServer:
                 self.deck, self.rendezvous, self.forwards, self.settings.forward_allow
             ),
             listening=self.listening,
+            events=EventService(self.events, self.deck, self.rendezvous, self.meters),
             library=self.library,
             metrics=self.metrics,
             api_token="" if token is None else token.get_secret_value(),

@@ -238,6 +238,16 @@ class Outcome(enum.StrEnum):
     """The tap did not come about, or its audio could not be kept."""
 
 
+WORST_FIRST = (
+    Outcome.FAILED,
+    Outcome.MISSING,
+    Outcome.PARTIAL,
+    Outcome.SILENT,
+    Outcome.COMPLETE,
+)
+"""What several tracks are together is what the worst of them is."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
     """What a sink is told of the track that it is about to receive."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,13 +17,11 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from server.audio import StreamInfo
-from server.documents import (
-    announced_tap,
-    describe_tap,
-    empty_document,
-    failed_document,
-)
+from server.audio import AudioWarning, StreamInfo
+from server.documents import announced_tap, describe_tap, documents_left
+from server.events.history import History
+from server.events.hub import EventHub
+from server.events.kinds import Kind
 from server.forwards.roster import TapForwards
 from server.library.announced import AnnouncedTap
 from server.library.errors import LibraryError
@@ -32,8 +29,10 @@ from server.library.interrupted import Interrupted
 from server.library.recording import Recording
 from server.library.store import Library
 from server.log import CounterLog
+from server.news import News
 from server.pairing import Pairing
 from server.pauses import Pauses
+from server.recent import RecentTaps
 from server.rtp.demux import RtpDemux
 from server.sinks.base import AudioSink, LiveListener
 from server.sinks.disk import until_kept
@@ -43,6 +42,7 @@ from server.streams import Clock, TapStream
 from server.taps.rendezvous import Rendezvous
 from server.taps.status import TapStatus
 from server.taps.tap import EndReason, Tap, TapOrigin
+from server.taps.verdict import TrackVerdict, verdict_of_tap
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +58,6 @@ the system calls, some 20 us for each."""
 
 LOOKS = 2
 """How many times in SLOTS ticks a tap is looked at, to see whether it is over."""
-
-MAX_RECENT = 200
-"""Ended taps that the API goes on showing."""
 
 
 class Deck:
@@ -84,7 +81,9 @@ class Deck:
         interrupted: Callable[[str], Sequence[Interrupted]] = lambda _: (),
         put_back: Callable[[Interrupted], None] = lambda _: None,
         forwards: TapForwards | None = None,
+        news: News | None = None,
     ) -> None:
+        self._news = news or News(EventHub(History("")))
         self._rendezvous = rendezvous
         self._demux = demux
         self._library = library
@@ -94,8 +93,9 @@ class Deck:
         self._now = now
         self._after_end = after_end
         self._on_ended = on_ended
+        self.recent = RecentTaps()
         self._pairing = Pairing(
-            library, on_published=on_published, on_joined=self._on_joined
+            library, on_published=on_published, on_joined=self.recent.joined
         )
         self._recorder = replace(
             recorder or RecorderOptions(), on_finished=self._pairing.finish
@@ -109,13 +109,9 @@ class Deck:
         self._streams: dict[str, TapStream] = {}
         self._slots: list[list[TapStream]] = [[] for _ in range(SLOTS)]
         self._finishing: set[asyncio.Task[None]] = set()
-        self._attended: set[str] = set()
-        """Control ids of taps that somebody may listen to."""
+        self._attended: dict[str, int] = {}
+        """Taps that somebody may listen to; every how many ticks each has a turn."""
         self._tick = 0
-        self._joined: dict[str, str] = {}
-        """Which recording the tracks of lately joined ones became part of."""
-        self.recent: deque[TapStatus] = deque(maxlen=MAX_RECENT)
-        """The taps that ended last, oldest first."""
 
     @property
     def live(self) -> int:
@@ -159,8 +155,7 @@ class Deck:
             if look == 0 or is_light:
                 for stream in slot:
                     self._pump(stream, now)
-            for tap in self._rendezvous.take_due(now, [each.tap for each in slot]):
-                self._finish(tap)
+            self._observe(slot, now)
         self._pump_attended(now)
         self._counters.observe("rtp", self._demux.drops)
         self._counters.observe("rtp notices", self._demux.notices)
@@ -179,10 +174,12 @@ class Deck:
         other = self._pairing.partner(control_id)
         return other if other in self._streams else None
 
-    def attend(self, control_id: str, listener: LiveListener, track: int) -> None:
-        """Let somebody have the audio of a live tap at every tick."""
+    def attend(
+        self, control_id: str, listener: LiveListener, track: int, *, every: int = 1
+    ) -> None:
+        """Let somebody have the audio of a live tap at every tick, or every few."""
         self._streams[control_id].listeners(track).append(listener)
-        self._attended.add(control_id)
+        self._attended[control_id] = min(every, self._attended.get(control_id, every))
 
     def ignore(self, control_id: str, listener: LiveListener, track: int) -> None:
         """Let a listener go, if its tap is still there."""
@@ -194,22 +191,33 @@ class Deck:
 
     def _pump_attended(self, now: float) -> None:
         attended = []
-        for control_id in tuple(self._attended):
+        for turn, (control_id, every) in enumerate(tuple(self._attended.items())):
             stream = self._streams.get(control_id)
             if stream is None or not stream.has_listeners:
-                self._attended.discard(control_id)
-            else:
+                del self._attended[control_id]
+            elif (self._tick + turn) % every == 0:
                 self._pump(stream, now)
-                attended.append(stream.tap)
+                attended.append(stream)
         # Whoever listens is to hear of the end as soon as of the audio.
-        for tap in self._rendezvous.take_due(now, attended):
+        self._observe(attended, now)
+
+    def _observe(self, streams: Sequence[TapStream], now: float) -> None:
+        """Let ends happen that are due, and tell of what else became of taps."""
+        for tap in self._rendezvous.take_due(now, [each.tap for each in streams]):
             self._finish(tap)
+        for stream in streams:
+            self._tell_state(stream)
+
+    def _tell_state(self, stream: TapStream) -> None:
+        if stream.tap.state is not stream.told_state:
+            stream.told_state = stream.tap.state
+            self._news.tap("tap.state", self._describe(stream))
 
     def statuses(self, limit: int | None = None) -> list[TapStatus]:
         """Describe the live taps, then those that ended last, newest first."""
         live = islice(reversed(self._rendezvous.taps.values()), limit)
         described = [self.status(tap) for tap in live]
-        return [*described, *reversed(self.recent)][:limit]
+        return [*described, *self.recent][:limit]
 
     def status(self, tap: Tap) -> TapStatus:
         """Describe a tap as it is now."""
@@ -236,6 +244,8 @@ class Deck:
         if stream is None:
             return
         stream.mask(self._now(), is_on=is_on)
+        kind: Kind = "tap.paused" if is_on else "tap.resumed"
+        self._news.tap(kind, self._describe(stream))
         if is_on:
             self._pauses.keep(tap)
         else:
@@ -279,15 +289,24 @@ class Deck:
             interrupted=interrupted,
             is_masked=self._pauses.begin(tap),
         )
+        stream.on_warning = partial(self._warned, stream)
+        self._news.tap("tap.began", self._describe(stream))
         # Nobody asked for a foreign one, and its audio is here already.
         if not interrupted and tap.origin is not TapOrigin.FOREIGN:
             record = announced_tap(tap, announced_id, clock)
+            self._news.recording_announced(record)
             self._records.put(partial(self._keep_record, record), 0)
         stream.log.info("waiting for audio over %s", tap.transport.value)
         self._streams[tap.control_id] = stream
         min(self._slots, key=len).append(stream)
 
-    def _sinks(self, _info: StreamInfo, resume: bool) -> list[AudioSink]:
+    def _warned(
+        self, stream: TapStream, info: StreamInfo, warning: AudioWarning
+    ) -> None:
+        self._news.tap_warned(self._describe(stream), info, warning)
+
+    def _sinks(self, info: StreamInfo, resume: bool) -> list[AudioSink]:
+        self._news.recording_began(info, is_resumed=resume)
         options = replace(self._recorder, resume=resume)
         return [Recorder(self._library, self._writers, options)]
 
@@ -324,6 +343,7 @@ class Deck:
         task = asyncio.create_task(self._finish_stream(stream), name=name)
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
+        self._tell_state(stream)
 
     async def _finish_stream(self, stream: TapStream) -> None:
         tap = stream.tap
@@ -341,12 +361,11 @@ class Deck:
             await asyncio.gather(telling, ending, return_exceptions=True)
         self._counters.observe(tap.control_id, tap.session.drops)
         self._counters.forget(tap.control_id)
-        status = self._describe(stream)
-        ids = [self._joined.get(each, each) for each in status.recording_ids]
-        status = replace(status, recording_ids=tuple(dict.fromkeys(ids)))
+        verdict = verdict_of_tap(stream.verdicts)
+        status = self.recent.add(replace(self._describe(stream), verdict=verdict))
         self._forwards.forget(tap.control_id)
-        self.recent.append(status)
         self._on_ended(status)
+        self._news.tap("tap.ended", status)
         stream.log.info("%s (%s)", tap.state.value, tap.end_reason or "error")
 
     async def _close_stream(self, stream: TapStream) -> None:
@@ -364,29 +383,15 @@ class Deck:
             # What is finished stays under `.partial`, and the next start finds it.
             stream.log.exception("what this tap left could not be published")
 
-    def _on_joined(self, ids: Sequence[str], into: str) -> None:
-        """Let what is told of ended taps name the recording that there is now."""
-        for at, status in enumerate(self.recent):
-            if not set(ids).isdisjoint(status.recording_ids):
-                self.recent[at] = replace(status, recording_ids=(into,))
-        self._joined.update(dict.fromkeys(ids, into))
-        while len(self._joined) > 2 * MAX_RECENT:
-            del self._joined[next(iter(self._joined))]
-
     async def _leave_documents(self, stream: TapStream) -> None:
         """Publish what no recorder did."""
-        tap, clock = stream.tap, stream.clock
-        documents = [
-            failed_document(tap, track, track.error, clock)
-            for track in stream.tracks
-            if track.error is not None
-        ]
+        documents = documents_left(stream)
         for past in stream.interrupted.values():
             self._put_back(past)
-        if not (stream.tracks or stream.interrupted):
-            documents.append(empty_document(tap, stream.announced_id, clock))
         for document in documents:
-            stream.log.warning("%s: %s", document.state.value, document.verdict.reason)
+            verdict = TrackVerdict(document.state, document.verdict.reason)
+            stream.verdicts.append(verdict)
+            stream.log.warning("%s: %s", verdict.outcome.value, verdict.reason)
             publish = partial(self._library.publish, document, has_audio=False)
             try:
                 await until_kept(publish, f"document {document.id}")

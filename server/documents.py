@@ -15,7 +15,7 @@ from server.library.announced import AnnouncedTap
 from server.library.recording import Recording, Verdict
 from server.sinks.base import StreamSummary
 from server.sinks.recorder import describe
-from server.streams import Clock
+from server.streams import Clock, TapStream
 from server.taps.media_facts import media_facts
 from server.taps.status import TapStatus
 from server.taps.tap import EndReason, Tap
@@ -72,6 +72,19 @@ def announced_tap(tap: Tap, record_id: str, clock: Clock) -> AnnouncedTap:
         from_number=tap.from_number,
         to_number=tap.to_number,
     )
+
+
+def documents_left(stream: TapStream) -> list[Recording]:
+    """Return what there is to tell of a tap that is over, and no recorder told."""
+    tap, clock = stream.tap, stream.clock
+    documents = [
+        failed_document(tap, track, track.error, clock)
+        for track in stream.tracks
+        if track.error is not None
+    ]
+    if not (stream.tracks or stream.interrupted):
+        documents.append(empty_document(tap, stream.announced_id, clock))
+    return documents
 
 
 def empty_document(tap: Tap, recording_id: str, clock: Clock) -> Recording:

@@ -112,6 +112,10 @@ class Metrics:
         """Show how many blocks wait to be written to disk."""
         self._sources.write_queue = length
 
+    def watch_event_listeners(self, count: Callable[[], int]) -> None:
+        """Show how many listen to the event stream."""
+        self._sources.event_listeners = count
+
     def watch_relay(self, connected: Callable[[], bool]) -> None:
         """Show whether RELAY is connected; not shown where there is no RELAY."""
         self._sources.relay = connected
@@ -168,6 +172,7 @@ class _Sources(Collector):
         self.write_queue: Callable[[], int] | None = None
         self.relay: Callable[[], bool] | None = None
         self.listeners: Callable[[], int] | None = None
+        self.event_listeners: Callable[[], int] | None = None
 
     def keep(self, status: TapStatus) -> None:
         """Keep what a tap that is about to go away amounts to."""
@@ -203,6 +208,12 @@ class _Sources(Collector):
                 "tapdeck_webrtc_listeners",
                 "Browsers that listen to live taps",
                 value=self.listeners(),
+            )
+        if self.event_listeners is not None:
+            yield GaugeMetricFamily(
+                "tapdeck_event_listeners",
+                "Connections that listen to the event stream",
+                value=self.event_listeners(),
             )
         if self.relay is not None:
             yield GaugeMetricFamily(

@@ -1,4 +1,4 @@
-"""What the settings make of the parts that know taps and calls."""
+"""What the parts that know taps, calls and events are made of."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import secrets
 import uuid
 
 from relay_client import RelayClient
+from server.events.history import History
+from server.events.hub import EventHub
 from server.rtp.demux import RtpDemux
 from server.settings import Settings
 from server.tapper import asked_format
@@ -48,6 +50,14 @@ def make_relay_client(settings: Settings) -> RelayClient | None:
         allow_private_rtp=settings.allow_private_rtp,
         max_active_calls=2 * settings.max_taps,
     )
+
+
+def make_event_hub() -> EventHub:
+    """Return what events are told by, with a history of a name of its own.
+
+    An id that an earlier run of the server gave is then never taken for one of this.
+    """
+    return EventHub(History(secrets.token_hex(4)))
 
 
 def _secret(settings: Settings) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from server.audio import GapCause, StreamInfo
+from server.audio import AudioWarning, GapCause, StreamInfo
 from server.library.interrupted import Interrupted
 from server.log import LineBudget, TapLog
 from server.rtp.address import address_text
@@ -58,6 +58,14 @@ class TapStream:
         is_masked: bool = False,
     ) -> None:
         self.tap = tap
+        self.told_state = tap.state
+        """The state of the tap that was told last."""
+        self.verdicts: list[TrackVerdict] = []
+        """Of what is finished, one for each recording."""
+        self.on_warning: Callable[[StreamInfo, AudioWarning], None] = lambda _i, _w: (
+            None
+        )
+        """Called when a track begins to sound wrong, or right again."""
         self.tracks: list[Track] = []
         self._listeners: dict[int, list[LiveListener]] = {}
         """By track, also by one that has not begun."""
@@ -211,6 +219,7 @@ class TapStream:
     def _tell_warnings(self, track: Track, now: float) -> None:
         rate = track.info.sample_rate
         for warning in track.quality.take_warnings():
+            self.on_warning(track.info, warning)
             name = warning.name.value
             # What is wrong with one sender is often wrong with all of its taps.
             is_told = _WARNING_LINES.take(now)
@@ -225,6 +234,7 @@ class TapStream:
     async def _close_track(self, track: Track, ended_at: float) -> None:
         await track.settle()
         verdict = self._judge(track)
+        self.verdicts.append(verdict)
         self._tell_warnings(track, ended_at)
         await track.close(self._summarise(track, verdict, ended_at))
         self.log.info(

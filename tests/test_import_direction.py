@@ -23,6 +23,7 @@ LAYERS: dict[str, set[str]] = {
     "server.forwards": LEAVES
     | {"server.forwards", "server.codecs", "server.taps.status", "server.log"},
     "server.webrtc": LEAVES | {"server.webrtc", "server.codecs"},
+    "server.events": LEAVES | {"server.events"},
     "server.taps": LEAVES | {"server.taps", "server.rtp", "server.codecs"},
     "server.quality": LEAVES
     | {"server.quality", "server.codecs.g711", "server.library.evidence"},
@@ -52,6 +53,7 @@ LAYERS: dict[str, set[str]] = {
         "server.streams",
         "server.forwards",
         "server.webrtc",
+        "server.events",
         "server.track",
         "server.taps",
         "server.rtp",
@@ -69,6 +71,7 @@ PURE = (
     "server/codecs",
     "server/quality",
     "server/taps",
+    "server/events",
     "server/audio.py",
     "server/masks.py",
     "server/webrtc/playout.py",

@@ -99,6 +99,7 @@ def test_every_tapdeck_command_in_the_text_is_understood(page: Path) -> None:
     assert commands or page.name in {
         "architecture.md",
         "benchmark.md",
+        "events.md",
         "forwarding.md",
         "websocket-ingest.md",
     }

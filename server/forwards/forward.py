@@ -17,6 +17,7 @@ import contextlib
 import enum
 import socket
 from collections import deque
+from collections.abc import Callable
 
 import aiohttp
 
@@ -83,6 +84,10 @@ class WebSocketForward:
         self._sent_messages = 0
         self._sent_bytes = 0
         self._replies: deque[str] = deque(maxlen=MAX_REPLIES)
+        self.on_state: Callable[[], None] = lambda: None
+        """Called when the state has changed."""
+        self.on_reply: Callable[[str], None] = lambda _: None
+        """Called with each text that the other end sends."""
 
     @property
     def is_done(self) -> bool:
@@ -196,6 +201,7 @@ class WebSocketForward:
             async for message in link:
                 if message.type is aiohttp.WSMsgType.TEXT:
                     self._replies.append(message.data[:MAX_REPLY_LENGTH])
+                    self.on_reply(self._replies[-1])
         finally:
             self._wake.set()
 
@@ -236,9 +242,11 @@ class WebSocketForward:
         self._sent_bytes += len(message)
 
     def _set_state(self, state: ForwardState) -> None:
-        if state is not self._state:
-            self._log.debug("= forward %s %s", self.forward_id, state.value)
+        if state is self._state:
+            return
+        self._log.debug("= forward %s %s", self.forward_id, state.value)
         self._state = state
+        self.on_state()
 
 
 def _sentence(error: Exception) -> str:

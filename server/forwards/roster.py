@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from server.forwards.forward import WebSocketForward
 from server.taps.status import ForwardStatus
@@ -15,6 +16,22 @@ FINISH_TIMEOUT_S = 5.0
 
 MAX_FORWARDS = 32
 """Of one tap."""
+
+
+class ForwardWatch(Protocol):
+    """Is told of what happens to forwards, as it happens; returns at once."""
+
+    def forward_changed(self, control_id: str, status: ForwardStatus) -> None:
+        """Take note that a forward is in another state."""
+        ...
+
+    def forward_removed(self, control_id: str, status: ForwardStatus) -> None:
+        """Take note that somebody took a forward away."""
+        ...
+
+    def forward_replied(self, control_id: str, forward_id: str, text: str) -> None:
+        """Take note of what the other end said."""
+        ...
 
 
 @dataclass(slots=True)
@@ -28,8 +45,9 @@ class _OfTap:
 class TapForwards:
     """All forwards there are, by the control id of their tap."""
 
-    def __init__(self) -> None:
+    def __init__(self, watch: ForwardWatch | None = None) -> None:
         self._taps: dict[str, _OfTap] = {}
+        self._watch = watch
 
     def is_full(self, control_id: str) -> bool:
         """Tell whether a tap has as many as it may have."""
@@ -45,6 +63,7 @@ class TapForwards:
         """Begin a forward; its task is ours from now on."""
         of_tap = self._taps.setdefault(control_id, _OfTap())
         of_tap.forwards[forward.forward_id] = forward
+        self._begin_watching(control_id, forward)
         name = f"forward {forward.forward_id}"
         task = asyncio.create_task(forward.run(), name=name)
         task.add_done_callback(lambda _: on_done())
@@ -60,8 +79,20 @@ class TapForwards:
         of_tap = self._taps[control_id]
         of_tap.forwards[forward_id].finish()
         await _end([of_tap.tasks[forward_id]])
-        of_tap.forwards.pop(forward_id, None)
         of_tap.tasks.pop(forward_id, None)
+        removed = of_tap.forwards.pop(forward_id, None)
+        if self._watch is not None and removed is not None:
+            self._watch.forward_removed(control_id, removed.status())
+
+    def _begin_watching(self, control_id: str, forward: WebSocketForward) -> None:
+        if (watch := self._watch) is None:
+            return
+        forward_id = forward.forward_id
+        forward.on_state = lambda: watch.forward_changed(control_id, forward.status())
+        forward.on_reply = lambda text: watch.forward_replied(
+            control_id, forward_id, text
+        )
+        forward.on_state()
 
     async def end(self, control_id: str) -> None:
         """End all forwards of a tap that is over; they can still be asked for."""

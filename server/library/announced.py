@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from server.audio import Outcome
-from server.library.fields import FieldError, Fields, time_text
+from server.library.fields import FieldError, Fields, JsonObject, time_text
 from server.library.recording import Recording, Verdict
 
 MAX_BYTES = 1 << 20
@@ -30,13 +30,9 @@ class AnnouncedTap:
     from_number: str = ""
     to_number: str = ""
 
-    def write(self, path: Path) -> None:
-        """Keep it at `path`.
-
-        Raises:
-            OSError: The disk refuses.
-        """
-        document = {
+    def to_json(self) -> JsonObject:
+        """Return it, ready for `json.dumps`."""
+        return {
             "id": self.id,
             "control_id": self.control_id,
             "call_id": self.call_id,
@@ -48,7 +44,14 @@ class AnnouncedTap:
             "from": self.from_number,
             "to": self.to_number,
         }
-        path.write_bytes(json.dumps(document).encode("ascii") + b"\n")
+
+    def write(self, path: Path) -> None:
+        """Keep it at `path`.
+
+        Raises:
+            OSError: The disk refuses.
+        """
+        path.write_bytes(json.dumps(self.to_json()).encode("ascii") + b"\n")
 
     def interrupted(self) -> Recording:
         """Return the document of one that was still waiting when a server ended."""

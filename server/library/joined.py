@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from server.audio import GapCause, Outcome
+from server.audio import WORST_FIRST, GapCause
 from server.library.evidence import Evidence, EvidenceKind, Quality
 from server.library.recording import Packets, Part, Recording, TimedGap, Verdict
 
@@ -23,14 +23,6 @@ OVER = "this tap was over"
 MAX_CLOCK_DIFFERENCE_S = 1.0
 """Between what the senders' clocks say of two beginnings and what their arrival says.
 Clocks that are further apart are not one clock."""
-
-_WORST_FIRST = (
-    Outcome.FAILED,
-    Outcome.MISSING,
-    Outcome.PARTIAL,
-    Outcome.SILENT,
-    Outcome.COMPLETE,
-)
 
 
 def in_order(parts: Sequence[Recording]) -> list[Recording]:
@@ -106,7 +98,7 @@ def describe_joined(recording_id: str, parts: Sequence[Recording]) -> Recording:
         ended_at=max(ended, default=None),
         duration_s=round(length / rate, 6),
         samples=length,
-        state=min((part.state for part in parts), key=_WORST_FIRST.index),
+        state=min((part.state for part in parts), key=WORST_FIRST.index),
         verdict=_verdict(parts),
         end_reason=parts[0].end_reason,
         packets=_sum(parts),

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from server.errors import StartupError
 from server.library.annotation import Annotation
@@ -32,6 +33,8 @@ from server.library.layout import DOCUMENT_SUFFIX, Layout, is_recording_id, make
 from server.library.recording import Recording
 from server.library.verify import Finding, Verifier
 
+LibraryChange = Literal["published", "annotated", "deleted"]
+
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
@@ -47,6 +50,11 @@ class Library:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.on_change: Callable[[LibraryChange, str, Recording | None], None] = (
+            lambda _change, _id, _recording: None
+        )
+        """Told of each change that is kept, by the thread that made it: what, of which
+        id, and the recording as it is or was, if that can be read."""
         self._layout = Layout(root)
         self.catalogue = Catalogue(self._layout)
         # Held while a document is read, judged and changed or removed: a legal hold
@@ -171,6 +179,7 @@ class Library:
             partial.unlink(missing_ok=True)
             self._layout.journal(recording.id).unlink(missing_ok=True)
         draft.unlink(missing_ok=True)
+        self.on_change("published", kept.id, kept)
         return kept
 
     def keep_draft(self, recording: Recording) -> None:
@@ -246,6 +255,7 @@ class Library:
                     dump_document(changed),
                 )
                 self.catalogue.add(changed)
+                self.on_change("annotated", recording_id, changed)
         return changed
 
     def delete(self, recording_id: str) -> bool:
@@ -266,15 +276,22 @@ class Library:
                 # A damaged document may have said that it must be kept.
                 if document.exists():
                     return False
-                return self.catalogue.discard(recording_id)
+                return self._discard(recording_id, None)
             if recording.legal_hold:
                 raise RecordingOnHold(recording_id)
             self._layout.audio(recording_id).unlink(missing_ok=True)
             for copy in self._layout.copies(recording_id):
                 copy.unlink(missing_ok=True)
             document.unlink(missing_ok=True)
-            self.catalogue.discard(recording_id)
+            self._discard(recording_id, recording)
         return True
+
+    def _discard(self, recording_id: str, recording: Recording | None) -> bool:
+        """Take a recording whose files are gone off the list, and tell of it."""
+        was_listed = self.catalogue.discard(recording_id)
+        if was_listed or recording is not None:
+            self.on_change("deleted", recording_id, recording)
+        return was_listed
 
     def verify(
         self, ids: Iterable[str] | None = None, *, repair: bool = False

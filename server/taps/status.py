@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from server.audio import PacketCounts
+from server.taps.verdict import TrackVerdict
 
 ENDED_STATES = frozenset({"finished", "failed"})
 """The states that a tap never leaves."""
@@ -90,6 +91,8 @@ class TapStatus:
     custom_parameters: Mapping[str, str] = field(default_factory=dict)
     """What a media stream says that it was started with."""
     forwards: tuple[ForwardStatus, ...] = ()
+    verdict: TrackVerdict | None = None
+    """What became of it, once all that it left is finished."""
 
     @property
     def has_ended(self) -> bool:

@@ -5,9 +5,10 @@ Pure. The evidence is what the track kept (`TrackEvidence`) and how the tap ende
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.audio import GapCause, Outcome
+from server.audio import WORST_FIRST, GapCause, Outcome
 from server.taps.tap import EndReason, TapOrigin
 
 SILENCE_PEAK = 8
@@ -121,6 +122,18 @@ def verdict_without_audio(
     if reason is EndReason.NO_AUDIO:
         return TrackVerdict(Outcome.MISSING, _sentence(reason, detail))
     return TrackVerdict(Outcome.MISSING, f"{_sentence(reason, detail)} No audio came.")
+
+
+def verdict_of_tap(verdicts: Sequence[TrackVerdict]) -> TrackVerdict | None:
+    """Return what became of a tap: of its tracks, the worst; None if it left nothing.
+
+    Nothing is left by a tap that was given up, or that a later server goes on with.
+    """
+    if not verdicts:
+        return None
+    worst = min((each.outcome for each in verdicts), key=WORST_FIRST.index)
+    reasons = dict.fromkeys(each.reason for each in verdicts)
+    return TrackVerdict(worst, " ".join(reasons))
 
 
 def unsupported_sentence(stated: str) -> str:

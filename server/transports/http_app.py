@@ -13,6 +13,7 @@ from server.metrics import Metrics
 from server.transports.http_access import Access, add_security_headers
 from server.transports.http_api import HttpApi, TapService
 from server.transports.http_connections import ConnectionGuard
+from server.transports.http_events import EventService, HttpEvents
 from server.transports.http_forwards import ForwardService, HttpForwards
 from server.transports.http_problem import problems
 from server.transports.http_whep import HttpWhep, Listening
@@ -24,6 +25,7 @@ def make_http_app(
     taps: TapService,
     forwards: ForwardService,
     listening: Listening,
+    events: EventService,
     library: Library,
     metrics: Metrics,
     api_token: str,
@@ -35,6 +37,7 @@ def make_http_app(
         taps: Owns the taps.
         forwards: Owns what is sent on.
         listening: Owns those who listen by WebRTC.
+        events: Owns what is told of all this.
         library: Keeps the recordings; open.
         metrics: What `/metrics` shows.
         api_token: What users must show; empty to answer only this machine.
@@ -52,5 +55,6 @@ def make_http_app(
     HttpApi(taps, library, metrics).add_to(app)
     HttpForwards(forwards).add_to(app)
     HttpWhep(listening).add_to(app)
+    HttpEvents(events).add_to(app)
     Pages(access).add_to(app)
     return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from server.library.fields import JsonObject, time_text
 from server.taps.status import ForwardStatus, TapStatus
+from server.taps.verdict import TrackVerdict
 
 
 def tap_json(status: TapStatus) -> JsonObject:
@@ -40,6 +41,15 @@ def tap_json(status: TapStatus) -> JsonObject:
         "recording_ids": list(status.recording_ids),
         "custom_parameters": dict(status.custom_parameters),
         "forwards": [forward_json(each) for each in status.forwards],
+        "verdict": None if status.verdict is None else _verdict_json(status.verdict),
+    }
+
+
+def _verdict_json(verdict: TrackVerdict) -> JsonObject:
+    return {
+        "state": verdict.outcome.value,
+        "complete": verdict.is_complete,
+        "reason": verdict.reason,
     }
 
 

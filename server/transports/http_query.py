@@ -14,6 +14,8 @@ from typing import Final, TypeVar
 from aiohttp import web
 
 from server.audio import Outcome
+from server.events.kinds import FAMILIES, KINDS, PassingKind
+from server.events.wanted import Wanted
 from server.library.annotation import Annotation, parse_annotation
 from server.library.fields import FieldError, Fields
 from server.library.index import DEFAULT_LIMIT, MAX_LIMIT, RecordingQuery
@@ -28,11 +30,16 @@ MAX_TAPS = 500
 MAX_BODY_BYTES = 64 * 1024
 MAX_NAME_LENGTH = 256
 MAX_SEARCH_LENGTH = 200
+MAX_LISTED = 100
+"""Names in one parameter."""
 
 STATES: Final = tuple(state.value for state in Outcome)
 
 _PARAMETERS = frozenset(
     {"q", "from", "to", "direction", "call_id", "tag", "state", "limit", "cursor"}
+)
+_EVENT_PARAMETERS = frozenset(
+    {"types", "control_id", "levels", "progress", "last_event_id"}
 )
 _START_FIELDS = frozenset({"call_id", "node_id", "direction", "transport"})
 _T = TypeVar("_T")
@@ -67,6 +74,30 @@ def parse_tap_limit(request: web.Request) -> int:
     """
     given = _parameters(request, frozenset({"limit"}))
     return _limit(given.get("limit"), MAX_TAPS, MAX_TAPS)
+
+
+def parse_event_query(request: web.Request) -> tuple[Wanted, str]:
+    """Read which events are wanted, and the id of the last one that is known.
+
+    A browser that connects again shows that id in a header, and the address that it
+    was first given, so that the header counts.
+
+    Raises:
+        ProblemError: A parameter is unknown, repeated or wrong.
+    """
+    given = _parameters(request, _EVENT_PARAMETERS)
+    passing: set[PassingKind] = set()
+    if _flag("levels", given.get("levels")):
+        passing.add("levels")
+    if _flag("progress", given.get("progress")):
+        passing.add("tap.progress")
+    wanted = Wanted(
+        types=_listed("types", given.get("types"), (*FAMILIES, *KINDS)),
+        control_ids=_listed("control_id", given.get("control_id")),
+        passing=frozenset(passing),
+    )
+    last_id = request.headers.get("Last-Event-ID", given.get("last_event_id", ""))
+    return wanted, last_id
 
 
 async def parse_start_tap(request: web.Request) -> StartTap:
@@ -131,6 +162,24 @@ def _limit(text: str | None, default: int, most: int) -> int:
     if re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= most:
         return int(text)
     raise ProblemError(400, f"limit is from 1 to {most}.", field="limit")
+
+
+def _listed(
+    name: str, text: str | None, allowed: tuple[str, ...] = ()
+) -> frozenset[str]:
+    """Read names with commas between them, of those that are allowed if any are."""
+    words = [] if text is None else text.split(",")
+    if len(words) > MAX_LISTED:
+        raise ProblemError(400, f"{name} is at most {MAX_LISTED} names.", field=name)
+    for word in words:
+        if allowed:
+            _one_of(name, word, allowed)
+        _name(name, word)
+    return frozenset(words)
+
+
+def _flag(name: str, text: str | None) -> bool:
+    return _one_of(name, text, ("0", "1")) == "1"
 
 
 def _moment(name: str, text: str | None, *, whole_day: bool = False) -> datetime | None:

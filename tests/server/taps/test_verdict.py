@@ -10,6 +10,8 @@ from server.audio import GapCause, Outcome
 from server.taps.tap import EndReason, TapOrigin
 from server.taps.verdict import (
     TrackEvidence,
+    TrackVerdict,
+    verdict_of_tap,
     verdict_with_audio,
     verdict_without_audio,
 )
@@ -140,3 +142,13 @@ def test_a_tap_that_was_cut_off_is_not_complete() -> None:
         "The limit for one recording was reached: 3600 s. "
         "Later audio is not in the file."
     )
+
+
+def test_a_tap_is_what_the_worst_of_its_tracks_is() -> None:
+    complete = TrackVerdict(Outcome.COMPLETE, "The call ended. Nothing was lost.")
+    partial = TrackVerdict(Outcome.PARTIAL, "The call ended. 1 packet lost.")
+    assert verdict_of_tap([complete, complete]) == complete
+    assert verdict_of_tap([complete, partial]) == TrackVerdict(
+        Outcome.PARTIAL, f"{complete.reason} {partial.reason}"
+    )
+    assert verdict_of_tap([]) is None

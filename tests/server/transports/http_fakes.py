@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,10 @@ from typing import Any
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from server.events.history import History
+from server.events.hub import EventHub
+from server.events.listener import Listener
+from server.events.wanted import Wanted
 from server.forwards.pull import PullListener
 from server.forwards.request import ForwardRequest
 from server.library.store import Library
@@ -122,6 +126,30 @@ class FakeTaps:
         return self.state
 
 
+class FakeEvents:
+    """A hub with nothing behind it."""
+
+    def __init__(self) -> None:
+        self.hub = EventHub(History("run"), lambda _: '{"items": [], "live": 0}')
+
+    @property
+    def is_closed(self) -> bool:
+        return self.hub.is_closed
+
+    @contextmanager
+    def listen(
+        self, wanted: Wanted, last_id: str, wake: Callable[[], None]
+    ) -> Iterator[Listener]:
+        listener = self.hub.join(wanted, last_id, wake)
+        try:
+            yield listener
+        finally:
+            self.hub.leave(listener)
+
+    def close(self) -> None:
+        self.hub.close()
+
+
 @dataclass
 class Deck:
     """A running application and what is behind it."""
@@ -130,6 +158,7 @@ class Deck:
     taps: FakeTaps
     library: Library
     metrics: Metrics
+    events: EventHub
 
 
 @asynccontextmanager
@@ -141,10 +170,12 @@ async def running(
     library.open()
     taps = FakeTaps()
     metrics = Metrics(taps.statuses)
+    events = FakeEvents()
     app = make_http_app(
         taps=taps,
         forwards=taps,
         listening=taps,
+        events=events,
         library=library,
         metrics=metrics,
         api_token=token,
@@ -165,7 +196,7 @@ async def running(
     app.router.add_get("/tap", answer_tap)
     app.router.add_get("/tap/{token}", answer_tap)
     async with TestClient(TestServer(app)) as client:
-        yield Deck(client, taps, library, metrics)
+        yield Deck(client, taps, library, metrics, events.hub)
 
 
 async def raw_status(deck: Deck, target: str) -> int:

@@ -23,6 +23,7 @@ GUARDED = [
     ("DELETE", "/api/v1/recordings/x"),
     ("GET", "/api/v1/recordings/x/audio"),
     ("GET", "/api/v1/openapi.json"),
+    ("GET", "/api/v1/events"),
     ("GET", "/metrics"),
     ("GET", "/nothing"),
     ("GET", "/api/v1/nothing"),

@@ -92,6 +92,7 @@ class TestTaps:
                     "recording_ids": ["r"],
                     "custom_parameters": {"agent": "7"},
                     "forwards": [],
+                    "verdict": None,
                 }
             ],
             "live": 1,
