@@ -12,6 +12,7 @@ import soxr
 
 from server.audio import AudioFormat, Codec, Samples
 from server.codecs.g711 import encode_alaw, encode_mulaw
+from server.codecs.opus_encoder import OpusEncoder
 
 Floats = npt.NDArray[np.float32]
 
@@ -44,23 +45,42 @@ class StreamResampler:
 
 
 class Converter:
-    """Encodes the samples of one track as `wanted`."""
+    """Encodes the samples of one track as `wanted`, as a stream without a hole.
 
-    def __init__(self, sample_rate: int, wanted: AudioFormat) -> None:
+    Args:
+        sample_rate: Of the track.
+        wanted: What to encode as.
+        encoded_rate: Of what is encoded as Opus, whose own is always 48000; None takes
+            that.
+    """
+
+    def __init__(
+        self, sample_rate: int, wanted: AudioFormat, encoded_rate: int | None = None
+    ) -> None:
         self.wanted = wanted
-        self._resampler = StreamResampler(
-            sample_rate, wanted.sample_rate, wanted.channels
-        )
+        rate, channels = encoded_rate or wanted.sample_rate, wanted.channels
+        self._resampler = StreamResampler(sample_rate, rate, channels)
+        self._opus: OpusEncoder | None = None
+        if wanted.codec is Codec.OPUS:
+            self._opus = OpusEncoder(rate, channels)
 
-    def convert(self, samples: Samples) -> bytes:
-        """Return the next bytes of the stream."""
+    def convert(self, samples: Samples) -> list[bytes]:
+        """Return the next of the stream: packets of Opus, or bytes of any length."""
         mixed = with_channels(samples, self.wanted.channels)
-        return encode(self._resampler.convert(mixed), self.wanted)
+        return self._encode(self._resampler.convert(mixed))
 
-    def finish(self) -> bytes:
-        """Return what the resampler still held."""
+    def finish(self) -> list[bytes]:
+        """Return what was still held."""
         nothing = np.zeros((0, self.wanted.channels), np.int16)
-        return encode(self._resampler.convert(nothing, last=True), self.wanted)
+        rest = self._encode(self._resampler.convert(nothing, last=True))
+        if self._opus is not None:
+            rest += self._opus.encode_silence(self._opus.samples_to_flush)
+        return rest
+
+    def _encode(self, samples: Samples) -> list[bytes]:
+        if self._opus is not None:
+            return self._opus.encode(samples)
+        return [encode(samples, self.wanted)]
 
 
 def encode(samples: Samples, wanted: AudioFormat) -> bytes:

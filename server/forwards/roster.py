@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from server.forwards.forward import WebSocketForward
+from server.forwards.forward import Forward
 from server.taps.status import ForwardStatus
 
 FINISH_TIMEOUT_S = 5.0
@@ -21,7 +21,7 @@ MAX_FORWARDS = 32
 class _OfTap:
     """The forwards of one tap, with the task of each."""
 
-    forwards: dict[str, WebSocketForward] = field(default_factory=dict)
+    forwards: dict[str, Forward] = field(default_factory=dict)
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
 
@@ -39,7 +39,7 @@ class TapForwards:
     def start(
         self,
         control_id: str,
-        forward: WebSocketForward,
+        forward: Forward,
         on_done: Callable[[], None],
     ) -> None:
         """Begin a forward; its task is ours from now on."""
@@ -50,7 +50,7 @@ class TapForwards:
         task.add_done_callback(lambda _: on_done())
         of_tap.tasks[forward.forward_id] = task
 
-    def get(self, control_id: str, forward_id: str) -> WebSocketForward | None:
+    def get(self, control_id: str, forward_id: str) -> Forward | None:
         """Return a forward, or None."""
         of_tap = self._taps.get(control_id)
         return None if of_tap is None else of_tap.forwards.get(forward_id)
