@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from server.deck import Deck
 from server.forwards.allowed import AllowList
 from server.forwards.factory import make_forward
+from server.forwards.forward import ForwardContext
 from server.forwards.pull import PullListener
 from server.forwards.request import ForwardRequest
 from server.forwards.roster import MAX_FORWARDS, TapForwards
@@ -63,13 +64,15 @@ class ForwardService:
         forward = make_forward(
             uuid.uuid4().hex[:12],
             request,
-            names=_names(tap),
-            allowed=self._allowed,
-            log=TapLog(
-                log,
-                control_id=control_id,
-                call_id=tap.call_id,
-                direction=tap.direction.value,
+            ForwardContext(
+                names=_names(tap),
+                allowed=self._allowed,
+                log=TapLog(
+                    log,
+                    control_id=control_id,
+                    call_id=tap.call_id,
+                    direction=tap.direction.value,
+                ),
             ),
         )
         track = request.track

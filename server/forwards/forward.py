@@ -18,6 +18,7 @@ import enum
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from server.audio import Run, Samples, StreamInfo
@@ -50,15 +51,24 @@ class CutError(Exception):
     """The connection is of no use any more; says why."""
 
 
+@dataclass(frozen=True, slots=True)
+class ForwardContext:
+    """What a forward is told of its tap and of this server."""
+
+    names: dict[str, str]
+    """What the templates of an address stand for."""
+    allowed: AllowList
+    """The addresses that may be dialled."""
+    log: TapLog
+
+
 class Forward(ABC):
     """Sends one track of one tap to one destination.
 
     Args:
         forward_id: What the API calls it.
         request: What was asked for.
-        names: What the templates of an address stand for.
-        allowed: The addresses that may be dialled.
-        log: Says of which tap it is.
+        context: Of its tap.
         replay_s: How much is sent again after a lost connection.
     """
 
@@ -66,17 +76,15 @@ class Forward(ABC):
         self,
         forward_id: str,
         request: ForwardRequest,
+        context: ForwardContext,
         *,
-        names: dict[str, str],
-        allowed: AllowList,
-        log: TapLog,
         replay_s: float = 0.0,
     ) -> None:
         self.forward_id = forward_id
         self.request: ForwardRequest = request
-        self._names = names
-        self._allowed = allowed
-        self._log = log
+        self._names = context.names
+        self._allowed = context.allowed
+        self._log = context.log
         self._buffer = LiveBuffer(request.buffer_ms, request.policy, 1000 * replay_s)
         self._state = ForwardState.CONNECTING
         self._wake = asyncio.Event()

@@ -11,13 +11,11 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
-from server.forwards.allowed import AllowList
-from server.forwards.forward import CONNECT_TIMEOUT_S, CutError, Forward
+from server.forwards.forward import CONNECT_TIMEOUT_S, CutError, Forward, ForwardContext
 from server.forwards.packetizer import TimedPacket
 from server.forwards.request import RtpForwardRequest
 from server.forwards.rtp_socket import find_address
 from server.forwards.rtp_source import RtpSource
-from server.log import TapLog
 
 REFUSAL_S = 0.3
 """After the first packet, for a refusal to come back from wherever the port is."""
@@ -30,15 +28,9 @@ class RtpForward(Forward):
     """Sends one track of one tap to one UDP port."""
 
     def __init__(
-        self,
-        forward_id: str,
-        request: RtpForwardRequest,
-        *,
-        names: dict[str, str],
-        allowed: AllowList,
-        log: TapLog,
+        self, forward_id: str, request: RtpForwardRequest, context: ForwardContext
     ) -> None:
-        super().__init__(forward_id, request, names=names, allowed=allowed, log=log)
+        super().__init__(forward_id, request, context)
         self._wanted = request
         self._tried_at: float | None = None
         """When the first packet of this attempt was sent."""
@@ -84,7 +76,7 @@ class RtpForward(Forward):
         timeouts = [source.report_wait_s]
         if source.packetizer.has_rest:
             timeouts.append(FLUSH_S)
-        if not self._is_connected:
+        if self._tried_at is not None and not self._is_connected:
             timeouts.append(REFUSAL_S)
         known = [each for each in timeouts if each is not None]
         with contextlib.suppress(TimeoutError):

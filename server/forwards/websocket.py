@@ -7,11 +7,9 @@ import socket
 
 import aiohttp
 
-from server.forwards.allowed import AllowList
-from server.forwards.forward import CONNECT_TIMEOUT_S, CutError, Forward
+from server.forwards.forward import CONNECT_TIMEOUT_S, CutError, Forward, ForwardContext
 from server.forwards.framing import Framing, Message
 from server.forwards.request import WebSocketForwardRequest
-from server.log import TapLog
 
 SEND_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
@@ -25,22 +23,9 @@ class WebSocketForward(Forward):
     """Sends one track of one tap to one WebSocket."""
 
     def __init__(
-        self,
-        forward_id: str,
-        request: WebSocketForwardRequest,
-        *,
-        names: dict[str, str],
-        allowed: AllowList,
-        log: TapLog,
+        self, forward_id: str, request: WebSocketForwardRequest, context: ForwardContext
     ) -> None:
-        super().__init__(
-            forward_id,
-            request,
-            names=names,
-            allowed=allowed,
-            log=log,
-            replay_s=request.replay_s,
-        )
+        super().__init__(forward_id, request, context, replay_s=request.replay_s)
         self._wanted = request
 
     async def _connect(self) -> None:

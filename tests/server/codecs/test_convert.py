@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import soxr
 
-from server.audio import AudioFormat, Codec, Samples
+from server.audio import AudioFormat, Codec, Samples, opus_samples
 from server.codecs.convert import Converter, StreamResampler, silence, with_channels
+from server.codecs.opus import OpusDecoder
 
 
 def a_sweep(rate: int, seconds: float, top: float) -> Samples:
@@ -74,3 +75,30 @@ def test_channels_are_mixed_or_copied() -> None:
     assert with_channels(stereo, 1).tolist() == [[15]]
     assert with_channels(np.array([[7]], np.int16), 2).tolist() == [[7, 7]]
     assert with_channels(stereo, 2) is stereo
+
+
+@pytest.mark.parametrize("rate", [None, 8000, 16_000])
+@pytest.mark.parametrize("seed", range(2))
+def test_opus_is_one_stream_whatever_blocks_it_came_in(
+    rate: int | None, seed: int
+) -> None:
+    """Block edges are not heard: the packets are those of the whole."""
+    chance = random.Random(seed)
+    sweep = a_sweep(8000, 1.0, top=3400)
+    opus = AudioFormat(Codec.OPUS, 48_000)
+    once = Converter(8000, opus, rate)
+    whole = once.convert(sweep) + once.finish()
+    cut, found, at = Converter(8000, opus, rate), [], 0
+    while at < len(sweep):
+        size = chance.randint(1, 700)
+        found += cut.convert(sweep[at : at + size])
+        at += size
+    found += cut.finish()
+
+    decoded = OpusDecoder(1).decode(found)[:, 0].astype(float)
+    expected = OpusDecoder(1).decode(whole)[:, 0].astype(float)
+
+    assert len(found) == len(whole)
+    assert {opus_samples(packet) for packet in found} == {960}
+    difference = np.sqrt(np.mean((decoded - expected) ** 2))
+    assert difference < 0.001 * np.sqrt(np.mean(expected**2))
