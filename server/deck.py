@@ -35,6 +35,7 @@ from server.log import CounterLog
 from server.pairing import Pairing
 from server.pauses import Pauses
 from server.rtp.demux import RtpDemux
+from server.rtp.session import RtpSession
 from server.sinks.base import AudioSink, LiveListener
 from server.sinks.disk import until_kept
 from server.sinks.recorder import Recorder, RecorderOptions
@@ -58,6 +59,10 @@ the system calls, some 20 us for each."""
 
 LOOKS = 2
 """How many times in SLOTS ticks a tap is looked at, to see whether it is over."""
+
+FORWARD_QUIET_S = 0.1
+"""Without RTP after control told the end before forwards end. A recording waits longer
+for what may be under way; whoever hears a tap live would take the wait for silence."""
 
 MAX_RECENT = 200
 """Ended taps that the API goes on showing."""
@@ -195,6 +200,8 @@ class Deck:
                 self._attended.discard(control_id)
             else:
                 self._pump(stream, now)
+                if _has_nothing_to_add(stream, now):
+                    self._forwards.finish(control_id)
                 attended.append(stream.tap)
         # Whoever listens is to hear of the end as soon as of the audio.
         for tap in self._rendezvous.take_due(now, attended):
@@ -324,10 +331,8 @@ class Deck:
         tap = stream.tap
         # The platform is told meanwhile: a file never waits for it.
         telling = asyncio.create_task(self._after_end(tap), name="after end")
-        # Begins once what is below has passed on the rest, and never waits for a disk.
-        ending = asyncio.create_task(
-            self._forwards.end(tap.control_id), name="end forwards"
-        )
+        # Begins once what is below has taken the rest, and never waits for a disk.
+        ending = asyncio.create_task(self._end_forwards(stream), name="end forwards")
         try:
             await self._close_stream(stream)
             await self._leave_documents(stream)
@@ -343,6 +348,10 @@ class Deck:
         self.recent.append(status)
         self._on_ended(status)
         stream.log.info("%s (%s)", tap.state.value, tap.end_reason or "error")
+
+    async def _end_forwards(self, stream: TapStream) -> None:
+        await stream.pass_on_all()
+        await self._forwards.end(stream.tap.control_id)
 
     async def _close_stream(self, stream: TapStream) -> None:
         try:
@@ -388,3 +397,12 @@ class Deck:
             except LibraryError as error:
                 stream.log.error("its document cannot be kept: %s", error)
         self._records.put(partial(self._drop_record, stream.announced_id), 0)
+
+
+def _has_nothing_to_add(stream: TapStream, now: float) -> bool:
+    """Tell whether a tap over RTP is over and all of it is passed on."""
+    session = stream.tap.session
+    # Over WebSocket the end of the audio is told.
+    if not isinstance(session, RtpSession) or session.held_packets:
+        return False
+    return stream.tap.is_quiet(now, FORWARD_QUIET_S) and stream.is_passed_on

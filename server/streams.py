@@ -93,6 +93,15 @@ class TapStream:
         """Whether somebody wants the audio at once."""
         return any(self._listeners.values())
 
+    @property
+    def is_passed_on(self) -> bool:
+        """Whether those who listen have all that was taken."""
+        return not any(each.is_decoding for each in self.tracks)
+
+    async def pass_on_all(self) -> None:
+        """Wait until those who listen have all that was taken."""
+        await asyncio.gather(*(track.decode_all() for track in self.tracks))
+
     def pump(self, now: float) -> None:
         """Pass on everything that is due."""
         self.tap.session.handle_timer(now)

@@ -117,7 +117,7 @@ class Packetizer:
             self._passing = PassedOn(self.format)
         number = self._request.payload_type
         if number is None:
-            number = _STATIC.get(self.format, payload_types.FIRST_DYNAMIC)
+            number = _usual_number(self.format)
         self._payload_type = number
 
     def _source_for(self, piece: Piece) -> PassedOn | Encoded | EncodedAsOpus:
@@ -183,3 +183,9 @@ class Packetizer:
         self._sequence_number = add_to_sequence(self._sequence_number, 1)
         self._is_onset = False
         return TimedPacket(packet, length / self.format.clock_rate)
+
+
+def _usual_number(audio_format: AudioFormat) -> int:
+    if audio_format.codec is Codec.OPUS:
+        return payload_types.USUAL_OPUS
+    return _STATIC.get(audio_format, payload_types.FIRST_DYNAMIC)

@@ -158,7 +158,7 @@ class RtpForwardRequest(_AnyForwardRequest):
     host: Annotated[str, Field(max_length=253), AfterValidator(_check_host)]
     port: int = Field(ge=1, le=65_535)
     payload_type: int | None = Field(None, ge=0, le=127)
-    """None: the static number of the format, or the first dynamic one."""
+    """None: the static number of the format, else 111 for Opus, 96 for others."""
     ptime: Literal[10, 20, 30, 40, 60] = 20
     """Milliseconds in a packet that is made here; Opus is passed on as it is."""
     rtcp: Literal["off", "mux", "next_port"] = "off"

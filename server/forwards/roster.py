@@ -63,13 +63,17 @@ class TapForwards:
         of_tap.forwards.pop(forward_id, None)
         of_tap.tasks.pop(forward_id, None)
 
+    def finish(self, control_id: str) -> None:
+        """Let the forwards of a tap end that has nothing to add."""
+        if (of_tap := self._taps.get(control_id)) is not None:
+            for forward in of_tap.forwards.values():
+                forward.finish()
+
     async def end(self, control_id: str) -> None:
         """End all forwards of a tap that is over; they can still be asked for."""
-        if (of_tap := self._taps.get(control_id)) is None:
-            return
-        for forward in of_tap.forwards.values():
-            forward.finish()
-        await _end(list(of_tap.tasks.values()))
+        self.finish(control_id)
+        if (of_tap := self._taps.get(control_id)) is not None:
+            await _end(list(of_tap.tasks.values()))
 
     def forget(self, control_id: str) -> None:
         """Forget the forwards of a tap that have ended."""

@@ -151,7 +151,7 @@ def test_what_fills_no_packet_can_be_sent_before_the_rest_comes() -> None:
         ({"codec": "PCMU", "sample_rate": 16_000}, 96),
         ({"codec": "PCMU", "channels": 2}, 96),
         ({"codec": "L16", "sample_rate": 48_000}, 96),
-        ({"codec": "OPUS"}, 96),
+        ({"codec": "OPUS"}, 111),
     ],
 )
 def test_the_payload_type_is_the_static_one_where_there_is_one(
