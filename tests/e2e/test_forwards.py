@@ -66,7 +66,7 @@ async def receiver(handle: Handler) -> AsyncIterator[int]:
 
 
 INPUTS = pytest.mark.parametrize(
-    "flags", [{}, {"tap_uri": "rtp://127.0.0.1:1"}], ids=["from_ws", "from_rtp"]
+    "tap_uri", ["", "rtp://127.0.0.1:1"], ids=["from_ws", "from_rtp"]
 )
 """Over what the first server gets its audio."""
 
@@ -84,18 +84,18 @@ INPUTS = pytest.mark.parametrize(
     ids=lambda media: media.codec or "PCMU",
 )
 async def test_two_servers_in_a_chain_record_the_same(
-    tmp_path: Path, flags: dict[str, str], kind: str, media: MediaOptions
+    tmp_path: Path, tap_uri: str, kind: str, media: MediaOptions
 ) -> None:
-    second_flags = {
+    flags = {
         "http_listen": "127.0.0.1:0",
         "rtp_listen": "127.0.0.1:0",
         "accept": "any",
         "recordings_dir": str(tmp_path / "second"),
     }
-    settings = load_settings(file=None, environ={}, flags=second_flags)
+    settings = load_settings(file=None, environ={}, flags=flags)
     async with (
         TapServer(settings) as second,
-        rig(tmp_path / "first", forward_allow="127.0.0.1", **flags) as here,
+        rig(tmp_path / "first", forward_allow="127.0.0.1", tap_uri=tap_uri) as here,
     ):
         here.place(replace(a_call(), media=media))
         await until(lambda: bool(here.server.deck.statuses()))
@@ -117,7 +117,7 @@ async def test_two_servers_in_a_chain_record_the_same(
 
 @INPUTS
 async def test_a_media_streams_consumer_gets_the_same_bytes(
-    tmp_path: Path, flags: dict[str, str]
+    tmp_path: Path, tap_uri: str
 ) -> None:
     messages: list[dict[str, Any]] = []
 
@@ -127,7 +127,7 @@ async def test_a_media_streams_consumer_gets_the_same_bytes(
 
     async with (
         receiver(consume) as port,
-        rig(tmp_path, forward_allow="127.0.0.1", **flags) as here,
+        rig(tmp_path, forward_allow="127.0.0.1", tap_uri=tap_uri) as here,
     ):
         call = here.place(a_call())
         await until(lambda: bool(here.server.deck.statuses()))

@@ -94,12 +94,10 @@ async def begin(here: Rig, request: CallRequest, **body: Any) -> tuple[SimCall, 
 
 
 @INPUTS
-async def test_what_comes_goes_on_byte_for_byte(
-    tmp_path: Path, flags: dict[str, str]
-) -> None:
+async def test_what_comes_goes_on_byte_for_byte(tmp_path: Path, tap_uri: str) -> None:
     async with (
         receiver() as far,
-        rig(tmp_path, forward_allow="127.0.0.1", **flags) as here,
+        rig(tmp_path, forward_allow="127.0.0.1", tap_uri=tap_uri) as here,
     ):
         call, forward_id = await begin(here, a_call(), port=far.port, buffer_ms=10_000)
         await until(lambda: status_of(here, forward_id).state == "connected")
@@ -268,7 +266,7 @@ FFMPEG_FORMATS = [
 @pytest.mark.parametrize(("wanted", "description", "rate"), FFMPEG_FORMATS)
 async def test_ffmpeg_decodes_the_same_audio(
     tmp_path: Path,
-    flags: dict[str, str],
+    tap_uri: str,
     wanted: dict[str, Any] | None,
     description: str,
     rate: int,
@@ -281,7 +279,9 @@ async def test_ffmpeg_decodes_the_same_audio(
     sdp = write_sdp(tmp_path / "tap.sdp", description, port)
     process = await start_ffmpeg(sdp, port, heard)
     try:
-        async with rig(tmp_path / "here", forward_allow="127.0.0.1", **flags) as here:
+        async with rig(
+            tmp_path / "here", forward_allow="127.0.0.1", tap_uri=tap_uri
+        ) as here:
             call, _ = await begin(
                 here, a_call(), port=port, format=wanted, rtcp="next_port"
             )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.audio import OPUS_RATE, AudioFormat, Codec, Samples
+from server.audio import OPUS_RATE, AudioFormat, ByteOrder, Codec, Samples
 from server.codecs.convert import StreamResampler
 from server.codecs.g711 import decode_alaw, decode_mulaw
 from server.codecs.l16 import decode_l16
@@ -127,14 +127,19 @@ def test_a_gap_of_hours_is_a_jump_of_the_timestamp() -> None:
     assert (first.marker, second.marker) == (True, True)
 
 
+@pytest.mark.parametrize(("length", "has_rest"), [(160, False), (161, True)])
+def test_it_tells_whether_a_packet_is_not_whole(length: int, has_rest: bool) -> None:
+    machine = packetizer()
+    list(machine.packets(g711_piece(bytes(length), 0)))
+    assert machine.has_rest is has_rest
+
+
 def test_what_fills_no_packet_can_be_sent_before_the_rest_comes() -> None:
     machine = packetizer()
     (whole,) = machine.packets(g711_piece(b"a" * 200, 0))
     assert whole.length_s == 0.02
-    assert machine.has_rest
     (short,) = machine.flush()
     assert (short.packet.payload, short.length_s) == (b"a" * 40, 0.005)
-    assert not machine.has_rest
     assert list(machine.flush()) == []
     (whole,) = machine.packets(g711_piece(b"b" * 160, 200))
     assert places([whole.packet]) == [200]
@@ -175,11 +180,12 @@ def test_l16_at_44_1_khz_has_static_numbers(channels: int, number: int) -> None:
 def test_l16_goes_out_in_network_order_whichever_it_came_in() -> None:
     samples = tone_at(0, 1600, 8000)
     little = AudioFormat(Codec.L16, 8000, 1, "little")
-    for wanted, wire in (
+    orders: list[tuple[dict[str, str] | None, ByteOrder]] = [
         (None, "big"),
         ({"codec": "L16"}, "big"),
         ({"codec": "L16", "byte_order": "little"}, "little"),
-    ):
+    ]
+    for wanted, wire in orders:
         machine = packetizer(format=wanted)
         packets = packets_of(machine, [piece_of(samples, 0, 8000, little)])
         data = b"".join(packet.payload for packet in packets)
