@@ -93,7 +93,10 @@ async def find_address(host: str, allowed: AllowList) -> str:
         ForbiddenAddressError: It has others only.
     """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    try:
+        found = await loop.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    except UnicodeError:
+        raise OSError("the host has no name that can be looked up") from None
     for *_, target in found:
         if allowed.allows(address := str(target[0])):
             return address
