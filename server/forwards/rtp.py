@@ -20,6 +20,10 @@ from server.forwards.rtp_source import RtpSource
 REFUSAL_S = 0.3
 """After the first packet, for a refusal to come back from wherever the port is."""
 
+GOODBYE_S = 0.1
+"""Before a BYE to another port, which could overtake the last packets there: ffmpeg
+looks at that port first, and then at nothing any more."""
+
 FLUSH_S = 0.06
 """For which the beginning of a packet waits for the rest of it."""
 
@@ -70,6 +74,8 @@ class RtpForward(Forward):
             if not await self._wait_for_audio(source):
                 await self._send(source, list(packetizer.flush()))
         await self._send(source, list(packetizer.finish()))
+        if self._wanted.rtcp == "next_port":
+            await asyncio.sleep(GOODBYE_S)
 
     async def _wait_for_audio(self, source: RtpSource) -> bool:
         """Return whether there is something before there is something else to do."""
