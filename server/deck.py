@@ -35,7 +35,6 @@ from server.log import CounterLog
 from server.pairing import Pairing
 from server.pauses import Pauses
 from server.rtp.demux import RtpDemux
-from server.rtp.session import RtpSession
 from server.sinks.base import AudioSink, LiveListener
 from server.sinks.disk import until_kept
 from server.sinks.recorder import Recorder, RecorderOptions
@@ -59,10 +58,6 @@ the system calls, some 20 us for each."""
 
 LOOKS = 2
 """How many times in SLOTS ticks a tap is looked at, to see whether it is over."""
-
-FORWARD_QUIET_S = 0.1
-"""Without RTP after control told the end before forwards end. A recording waits longer
-for what may be under way; whoever hears a tap live would take the wait for silence."""
 
 MAX_RECENT = 200
 """Ended taps that the API goes on showing."""
@@ -200,7 +195,7 @@ class Deck:
                 self._attended.discard(control_id)
             else:
                 self._pump(stream, now)
-                if _has_nothing_to_add(stream, now):
+                if stream.has_nothing_to_add(now):
                     self._forwards.finish(control_id)
                 attended.append(stream.tap)
         # Whoever listens is to hear of the end as soon as of the audio.
@@ -397,12 +392,3 @@ class Deck:
             except LibraryError as error:
                 stream.log.error("its document cannot be kept: %s", error)
         self._records.put(partial(self._drop_record, stream.announced_id), 0)
-
-
-def _has_nothing_to_add(stream: TapStream, now: float) -> bool:
-    """Tell whether a tap over RTP is over and all of it is passed on."""
-    session = stream.tap.session
-    # Over WebSocket the end of the audio is told.
-    if not isinstance(session, RtpSession) or session.held_packets:
-        return False
-    return stream.tap.is_quiet(now, FORWARD_QUIET_S) and stream.is_passed_on
