@@ -197,6 +197,8 @@ class Deck:
                 del self._attended[control_id]
             elif (self._tick + turn) % every == 0:
                 self._pump(stream, now)
+                if stream.has_nothing_to_add(now):
+                    self._forwards.finish(control_id)
                 attended.append(stream)
         # Whoever listens is to hear of the end as soon as of the audio.
         self._observe(attended, now)
@@ -349,10 +351,8 @@ class Deck:
         tap = stream.tap
         # The platform is told meanwhile: a file never waits for it.
         telling = asyncio.create_task(self._after_end(tap), name="after end")
-        # Begins once what is below has passed on the rest, and never waits for a disk.
-        ending = asyncio.create_task(
-            self._forwards.end(tap.control_id), name="end forwards"
-        )
+        # Begins once what is below has taken the rest, and never waits for a disk.
+        ending = asyncio.create_task(self._end_forwards(stream), name="end forwards")
         try:
             await self._close_stream(stream)
             await self._leave_documents(stream)
@@ -367,6 +367,10 @@ class Deck:
         self._on_ended(status)
         self._news.tap("tap.ended", status)
         stream.log.info("%s (%s)", tap.state.value, tap.end_reason or "error")
+
+    async def _end_forwards(self, stream: TapStream) -> None:
+        await stream.pass_on_all()
+        await self._forwards.end(stream.tap.control_id)
 
     async def _close_stream(self, stream: TapStream) -> None:
         try:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from server.deck import Deck
 from server.forwards.allowed import AllowList
-from server.forwards.forward import WebSocketForward
+from server.forwards.factory import make_forward
+from server.forwards.forward import ForwardContext
 from server.forwards.pull import PullListener
 from server.forwards.request import ForwardRequest
 from server.forwards.roster import MAX_FORWARDS, TapForwards
@@ -55,21 +56,23 @@ class ForwardService:
                 not be sent to.
         """
         self._live(control_id)
-        await self._check_host(request.host)
+        await self._check_host(request)
         # The tap may have ended meanwhile.
         tap = self._live(control_id)
         if self._forwards.is_full(control_id):
             raise TapRefusedError(409, f"A tap has at most {MAX_FORWARDS} forwards.")
-        forward = WebSocketForward(
+        forward = make_forward(
             uuid.uuid4().hex[:12],
             request,
-            names=_names(tap),
-            allowed=self._allowed,
-            log=TapLog(
-                log,
-                control_id=control_id,
-                call_id=tap.call_id,
-                direction=tap.direction.value,
+            ForwardContext(
+                names=_names(tap),
+                allowed=self._allowed,
+                log=TapLog(
+                    log,
+                    control_id=control_id,
+                    call_id=tap.call_id,
+                    direction=tap.direction.value,
+                ),
             ),
         )
         track = request.track
@@ -116,17 +119,20 @@ class ForwardService:
             raise TapRefusedError(404, "There is no live tap of this control id.")
         return tap
 
-    async def _check_host(self, host: str) -> None:
+    async def _check_host(self, request: ForwardRequest) -> None:
         """Refuse what could never be dialled; what is dialled is judged again then."""
         loop = asyncio.get_running_loop()
+        host = "The host" if request.address_field == "host" else "The host of url"
         try:
             async with asyncio.timeout(RESOLVE_TIMEOUT_S):
-                found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+                found = await loop.getaddrinfo(
+                    request.host, None, type=socket.SOCK_STREAM
+                )
         except (OSError, UnicodeError, TimeoutError):
-            raise TapRefusedError(400, "The host of url cannot be found.") from None
+            raise TapRefusedError(400, f"{host} cannot be found.") from None
         if not any(self._allowed.allows(str(each[4][0])) for each in found):
             raise TapRefusedError(
-                400, "The host of url is neither public nor listed in forward_allow."
+                400, f"{host} is neither public nor listed in forward_allow."
             )
 
 

@@ -15,6 +15,7 @@ from server.audio import AudioWarning, GapCause, StreamInfo
 from server.library.interrupted import Interrupted
 from server.log import LineBudget, TapLog
 from server.rtp.address import address_text
+from server.rtp.session import RtpSession
 from server.sinks.base import AudioSink, LiveListener, StreamSummary
 from server.taps.media_facts import media_facts
 from server.taps.tap import EndReason, Tap
@@ -25,6 +26,10 @@ log = logging.getLogger(__name__)
 
 _WARNING_LINES = LineBudget(10)
 """For all taps; each document and the API tell of all of them."""
+
+LIVE_QUIET_S = 0.1
+"""Without RTP after control told the end before forwards end. A recording waits longer
+for what may be under way; whoever hears a tap live would take the wait for silence."""
 
 SinkFactory = Callable[[StreamInfo, bool], Sequence[AudioSink]]
 """Told whether the sinks are to go on with what there is from before a restart."""
@@ -100,6 +105,19 @@ class TapStream:
     def has_listeners(self) -> bool:
         """Whether somebody wants the audio at once."""
         return any(self._listeners.values())
+
+    def has_nothing_to_add(self, now: float) -> bool:
+        """Tell whether those who listen to a tap over RTP have heard all of it."""
+        session = self.tap.session
+        # Over WebSocket the end of the audio is told.
+        if not isinstance(session, RtpSession) or session.held_packets:
+            return False
+        is_passed_on = not any(each.is_decoding for each in self.tracks)
+        return is_passed_on and self.tap.is_quiet(now, LIVE_QUIET_S)
+
+    async def pass_on_all(self) -> None:
+        """Wait until those who listen have all that was taken."""
+        await asyncio.gather(*(track.decode_all() for track in self.tracks))
 
     def pump(self, now: float) -> None:
         """Pass on everything that is due."""

@@ -130,6 +130,11 @@ class Track:
         return sum(runner.queued_blocks for runner in self._runners)
 
     @property
+    def is_decoding(self) -> bool:
+        """Whether something that was taken is not passed on yet."""
+        return self._decoding is not None
+
+    @property
     def warnings(self) -> Sequence[AudioWarning]:
         """Everything that sounded wrong so far."""
         return self.quality.warnings
@@ -199,12 +204,12 @@ class Track:
 
     async def close(self, summary: StreamSummary) -> None:
         """Finish decoding, then every sink."""
-        await self._decode_all()
+        await self.decode_all()
         await asyncio.gather(*(each.close(summary) for each in self._runners))
 
     async def settle(self) -> None:
         """Wait until all that was taken is decoded and kept, or known not to be."""
-        await self._decode_all()
+        await self.decode_all()
         for refused in await asyncio.gather(*(each.settle() for each in self._runners)):
             for gap in refused:
                 self._count_gap(gap)
@@ -247,7 +252,8 @@ class Track:
                 Gap(past.length, away, GapCause.DISCONNECTED, "the server restarted")
             )
 
-    async def _decode_all(self) -> None:
+    async def decode_all(self) -> None:
+        """Wait until all that was taken is passed on."""
         while self._decoding is not None:
             await self._decoding
 

@@ -21,7 +21,13 @@ LAYERS: dict[str, set[str]] = {
     "server.sinks": LEAVES | {"server.sinks", "server.library"},
     "server.library": LEAVES | {"server.library"},
     "server.forwards": LEAVES
-    | {"server.forwards", "server.codecs", "server.taps.status", "server.log"},
+    | {
+        "server.forwards",
+        "server.codecs",
+        "server.rtp",
+        "server.taps.status",
+        "server.log",
+    },
     "server.webrtc": LEAVES | {"server.webrtc", "server.codecs"},
     "server.events": LEAVES | {"server.events"},
     "server.taps": LEAVES | {"server.taps", "server.rtp", "server.codecs"},

@@ -11,6 +11,9 @@ from typing import Literal
 
 from server.audio import Run, Samples, StreamInfo
 
+MAX_PIECE_MS = 100
+"""What is dropped, or waits for its time, is counted in pieces; a run may be long."""
+
 Policy = Literal["drop_oldest", "drop_newest", "disconnect"]
 
 
@@ -26,6 +29,28 @@ class Piece:
     def length_ms(self) -> float:
         """How long it sounds."""
         return 1000 * self.run.length / self.info.sample_rate
+
+    def parts(self) -> list[Piece]:
+        """Return the same as pieces of about MAX_PIECE_MS, cut between payloads."""
+        run, rate = self.run, self.info.sample_rate
+        if self.length_ms <= MAX_PIECE_MS:
+            return [self]
+        clock_rate = run.format.clock_rate
+        ticks = [run.format.samples_in(each) for each in run.payloads]
+        if sum(ticks) * rate != run.length * clock_rate:
+            # Begins within a payload, or ends within a sample.
+            return [self]
+        parts, first, done, sounded = [], 0, 0, 0
+        for index, length in enumerate(ticks):
+            sounded += length
+            end = sounded * rate // clock_rate
+            is_last = index == len(ticks) - 1
+            if is_last or 1000 * (end - done) >= MAX_PIECE_MS * rate:
+                payloads = run.payloads[first : index + 1]
+                part = Run(run.start + done, end - done, payloads, run.format)
+                parts.append(Piece(self.info, part, self.samples[done:end]))
+                first, done = index + 1, end
+        return parts
 
 
 class LiveBuffer:
@@ -51,7 +76,11 @@ class LiveBuffer:
         """Whether the policy asks for the connection to be cut."""
 
     def put(self, piece: Piece) -> None:
-        """Add a piece, or drop one, as the policy says."""
+        """Add a piece, or drop as much as the policy says."""
+        for part in piece.parts():
+            self._put(part)
+
+    def _put(self, piece: Piece) -> None:
         if self.queued_ms + piece.length_ms > self._max_ms:
             if self._policy == "drop_newest":
                 self.dropped_ms += piece.length_ms

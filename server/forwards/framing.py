@@ -14,10 +14,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from server.audio import AudioFormat, Codec, StreamInfo
-from server.codecs.convert import Converter, encode, silence, with_channels
+from server.codecs.convert import Converter, silence
 from server.forwards.buffer import Piece
-from server.forwards.request import ForwardRequest
+from server.forwards.request import WebSocketForwardRequest
 
 Message = str | bytes
 
@@ -44,13 +46,21 @@ _CONTENT_TYPES = {
 class Framing:
     """The messages of one connection."""
 
-    def __init__(self, request: ForwardRequest) -> None:
+    def __init__(self, request: WebSocketForwardRequest) -> None:
         self._request = request
         self._format: AudioFormat | None = None
         """What is announced."""
         self._converter: Converter | None = None
+        self._bridge: Converter | None = None
+        """For what comes in another format than was announced."""
         self._position = 0
         self._stream = _MediaStream()
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether the messages take long enough to make to belong on a thread."""
+        wanted = self._request.format
+        return wanted is not None and wanted.codec == "OPUS"
 
     def opening(self) -> list[Message]:
         """Return what is sent before there is audio."""
@@ -70,15 +80,17 @@ class Framing:
             piece.run.start - self._position, MAX_SILENCE_S * piece.info.sample_rate
         )
         if gap > 0:
-            yield from self._cut(self._silence(gap, piece))
+            for data in self._silence(gap, piece):
+                yield from self._cut(data)
         self._position = piece.run.start + piece.run.length
         for payload in self._payloads(piece):
             yield self._message(payload)
 
     def closing(self) -> Iterator[Message]:
         """Yield what is sent when the tap is over."""
-        if self._converter is not None:
-            yield from self._cut(self._converter.finish())
+        for converter in filter(None, (self._converter, self._bridge)):
+            for data in converter.finish():
+                yield from self._cut(data)
         if self._request.framing == "media-streams":
             yield self._stream.stop()
         elif self._request.last_message:
@@ -90,8 +102,10 @@ class Framing:
         if wanted is None:
             self._format = piece.run.format
         else:
-            self._format = wanted.audio_format
-            self._converter = Converter(piece.info.sample_rate, self._format)
+            self._format = wanted.audio_format()
+            self._converter = Converter(
+                piece.info.sample_rate, self._format, wanted.encoded_rate
+            )
         if self._request.framing == "tap":
             yield _announcement(self._format)
         elif self._request.framing == "media-streams":
@@ -104,29 +118,38 @@ class Framing:
             yield _announcement(self._format)
 
     def _payloads(self, piece: Piece) -> Iterator[bytes]:
-        if self._converter is not None:
-            yield from self._pieces(self._converter.convert(piece.samples))
-        elif piece.run.format == self._format:
+        if self._converter is None and piece.run.format == self._format:
             yield from piece.run.payloads
-        elif self._format is not None and self._format.codec is not Codec.OPUS:
-            mixed = with_channels(piece.samples, self._format.channels)
-            yield from self._pieces(encode(mixed, self._format))
+        else:
+            for data in self._converting(piece).convert(piece.samples):
+                yield from self._pieces(data)
 
-    def _silence(self, length: int, piece: Piece) -> bytes:
+    def _converting(self, piece: Piece) -> Converter:
         if self._converter is not None:
-            zeros = piece.samples[:0].copy()
-            zeros.resize((length, piece.info.channels), refcheck=False)
+            return self._converter
+        if self._bridge is None:
+            assert self._format is not None
+            self._bridge = Converter(piece.info.sample_rate, self._format)
+        return self._bridge
+
+    def _silence(self, length: int, piece: Piece) -> list[bytes]:
+        if self._converter is not None:
+            zeros = np.zeros((length, piece.info.channels), np.int16)
             return self._converter.convert(zeros)
         assert self._format is not None
-        return silence(length, self._format)
+        rate_in, rate_out = piece.info.sample_rate, self._format.sample_rate
+        return [silence(length * rate_out // rate_in, self._format)]
 
     def _cut(self, data: bytes) -> Iterator[Message]:
         for payload in self._pieces(data):
             yield self._message(payload)
 
     def _pieces(self, data: bytes) -> Iterator[bytes]:
-        """Cut bytes into messages of MESSAGE_MS."""
+        """Cut bytes into messages of MESSAGE_MS; a packet of Opus is one already."""
         assert self._format is not None
+        if not self._format.bytes_per_sample:
+            yield from filter(None, [data])
+            return
         samples = self._format.sample_rate * MESSAGE_MS // 1000
         size = samples * self._format.bytes_per_sample
         for at in range(0, len(data), size):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from server.forwards.forward import WebSocketForward
+from server.forwards.forward import Forward
 from server.taps.status import ForwardStatus
 
 FINISH_TIMEOUT_S = 5.0
@@ -38,7 +38,7 @@ class ForwardWatch(Protocol):
 class _OfTap:
     """The forwards of one tap, with the task of each."""
 
-    forwards: dict[str, WebSocketForward] = field(default_factory=dict)
+    forwards: dict[str, Forward] = field(default_factory=dict)
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
 
@@ -57,7 +57,7 @@ class TapForwards:
     def start(
         self,
         control_id: str,
-        forward: WebSocketForward,
+        forward: Forward,
         on_done: Callable[[], None],
     ) -> None:
         """Begin a forward; its task is ours from now on."""
@@ -69,7 +69,7 @@ class TapForwards:
         task.add_done_callback(lambda _: on_done())
         of_tap.tasks[forward.forward_id] = task
 
-    def get(self, control_id: str, forward_id: str) -> WebSocketForward | None:
+    def get(self, control_id: str, forward_id: str) -> Forward | None:
         """Return a forward, or None."""
         of_tap = self._taps.get(control_id)
         return None if of_tap is None else of_tap.forwards.get(forward_id)
@@ -84,7 +84,7 @@ class TapForwards:
         if self._watch is not None and removed is not None:
             self._watch.forward_removed(control_id, removed.status())
 
-    def _begin_watching(self, control_id: str, forward: WebSocketForward) -> None:
+    def _begin_watching(self, control_id: str, forward: Forward) -> None:
         if (watch := self._watch) is None:
             return
         forward_id = forward.forward_id
@@ -94,13 +94,17 @@ class TapForwards:
         )
         forward.on_state()
 
+    def finish(self, control_id: str) -> None:
+        """Let the forwards of a tap end that has nothing to add."""
+        if (of_tap := self._taps.get(control_id)) is not None:
+            for forward in of_tap.forwards.values():
+                forward.finish()
+
     async def end(self, control_id: str) -> None:
         """End all forwards of a tap that is over; they can still be asked for."""
-        if (of_tap := self._taps.get(control_id)) is None:
-            return
-        for forward in of_tap.forwards.values():
-            forward.finish()
-        await _end(list(of_tap.tasks.values()))
+        self.finish(control_id)
+        if (of_tap := self._taps.get(control_id)) is not None:
+            await _end(list(of_tap.tasks.values()))
 
     def forget(self, control_id: str) -> None:
         """Forget the forwards of a tap that have ended."""

@@ -1,7 +1,7 @@
-"""RTCP packets on the wire, as far as a receiver that never answers needs them.
+"""RTCP packets on the wire, as far as they are read, or sent by a forward.
 
-RFC 3550 sections 6.1 (compound packets), 6.4 (SR, RR) and 6.6 (BYE); RFC 5761 section 4
-(telling RTCP from RTP on one port).
+RFC 3550 sections 6.1 (compound packets), 6.4 (SR, RR), 6.5 (SDES) and 6.6 (BYE);
+RFC 5761 section 4 (telling RTCP from RTP on one port).
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from server.rtp.errors import RtpError
 
 _SENDER_REPORT = 200
 _RECEIVER_REPORT = 201
+_SOURCE_DESCRIPTION = 202
 _BYE = 203
+_CNAME = 1
 
 _HEADER = struct.Struct("!BBH")
 _SENDER_INFO = struct.Struct("!IQIII")
@@ -56,6 +58,12 @@ class SenderReport:
         """Seconds since 1970 by the sender's clock (RFC 3550 section 4)."""
         return self.ntp_time / (1 << 32) - _NTP_TO_UNIX
 
+    def serialize(self) -> bytes:
+        """Return the packet, without the reports: we send and hear nobody."""
+        counts = self.packet_count & 0xFFFF_FFFF, self.octet_count & 0xFFFF_FFFF
+        body = _SENDER_INFO.pack(self.ssrc, self.ntp_time, self.rtp_timestamp, *counts)
+        return _serialize(_SENDER_REPORT, 0, body)
+
 
 @dataclass(frozen=True, slots=True)
 class ReceiverReport:
@@ -72,6 +80,25 @@ class Bye:
     ssrcs: tuple[int, ...]
     reason: str = ""
 
+    def serialize(self) -> bytes:
+        """Return the packet, without the reason."""
+        body = struct.pack(f"!{len(self.ssrcs)}I", *self.ssrcs)
+        return _serialize(_BYE, len(self.ssrcs), body)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDescription:
+    """The name that a source has for as long as it sends (RFC 7022)."""
+
+    ssrc: int
+    cname: str
+
+    def serialize(self) -> bytes:
+        """Return the packet; its one chunk ends with one to four zeros."""
+        name = self.cname.encode("ascii")
+        body = struct.pack("!IBB", self.ssrc, _CNAME, len(name)) + name
+        return _serialize(_SOURCE_DESCRIPTION, 1, body + bytes(4 - len(body) % 4))
+
 
 @dataclass(frozen=True, slots=True)
 class OtherRtcp:
@@ -82,6 +109,11 @@ class OtherRtcp:
 
 
 RtcpPacket = SenderReport | ReceiverReport | Bye | OtherRtcp
+
+
+def ntp_time(wall_clock: float) -> int:
+    """Return seconds since 1970 as 64-bit NTP (RFC 3550 section 4)."""
+    return int((wall_clock + _NTP_TO_UNIX) * (1 << 32))
 
 
 def is_rtcp(data: bytes) -> bool:
@@ -120,6 +152,11 @@ def parse_compound(data: bytes) -> list[RtcpPacket]:
             body = _without_padding(body)
         packets.append(_parse_packet(packet_type, first & 0x1F, body))
     return packets
+
+
+def _serialize(packet_type: int, count: int, body: bytes) -> bytes:
+    """Return a packet; `body` is whole words, which the length counts less one."""
+    return _HEADER.pack(0x80 | count, packet_type, len(body) // 4) + body
 
 
 def _without_padding(body: bytes) -> bytes:

@@ -269,6 +269,12 @@ class Tap:
             quiet = self.limits.quiet
         return now - max(self.told_at, last or 0.0) >= quiet
 
+    def is_quiet(self, now: float, seconds: float) -> bool:
+        """Tell whether control told the end and no audio has come for so long."""
+        if self.told_at is None:
+            return False
+        return now - max(self.told_at, self.session.last_media_at or 0.0) >= seconds
+
     def close(self) -> None:
         """Let the end happen."""
         self._move(TapInput.MEDIA if self.session.track_count else TapInput.QUIET)

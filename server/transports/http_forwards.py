@@ -8,10 +8,13 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from aiohttp import hdrs, web
-from pydantic import ValidationError
 
 from server.forwards.pull import PullListener
-from server.forwards.request import ForwardRequest
+from server.forwards.request import (
+    ForwardRequest,
+    ForwardRequestError,
+    parse_request,
+)
 from server.taps.refusal import TapRefusedError
 from server.taps.status import ForwardStatus
 from server.transports.http_body import read_body
@@ -76,7 +79,7 @@ class HttpForwards:
                 )
         except TapRefusedError as error:
             # Only the address can be right in form and wrong all the same.
-            field = "url" if error.status == 400 else ""
+            field = wanted.address_field if error.status == 400 else ""
             raise ProblemError(error.status, error.reason, field=field) from error
         except TimeoutError:
             raise ProblemError(504, "The host was not found in time.") from None
@@ -128,11 +131,10 @@ def parse_forward(body: bytes) -> ForwardRequest:
     except (ValueError, RecursionError):
         raise ProblemError(400, "The body is not JSON.") from None
     try:
-        return ForwardRequest.model_validate(document)
-    except ValidationError as error:
-        (first, *_) = error.errors(include_url=False, include_input=False)
-        field = ".".join(map(str, first["loc"]))
-        sentence = first["msg"].removeprefix("Value error, ")
+        return parse_request(document)
+    except ForwardRequestError as error:
         raise ProblemError(
-            400, f"{field or 'The body'}: {sentence}.", field=field
+            400,
+            f"{error.field or 'The body'}: {error.sentence}.",
+            field=error.field,
         ) from None

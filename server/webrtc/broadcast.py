@@ -14,9 +14,16 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from server.audio import Run, Samples, StreamInfo
-from server.codecs.opus_encoder import FRAME_SAMPLES, OpusStereoEncoder
-from server.webrtc.mixdown import FRAMES_PER_SECOND, Layout, Mixdown, Part, Playout
+from server.audio import OPUS_RATE, Run, Samples, StreamInfo
+from server.codecs.opus_encoder import OpusEncoder
+from server.webrtc.mixdown import (
+    FRAME_SAMPLES,
+    FRAMES_PER_SECOND,
+    Layout,
+    Mixdown,
+    Part,
+    Playout,
+)
 
 FRAME_S = 1 / FRAMES_PER_SECOND
 LOOK_FRAMES = 10
@@ -77,7 +84,7 @@ class Broadcast:
         self._encoders = encoders
         self._playout = Playout()
         self._mixdown = Mixdown(layout)
-        self._encoder = OpusStereoEncoder()
+        self._encoder = OpusEncoder(OPUS_RATE, channels=2)
         self._frames = 0
         self.queues: set[PacketQueue] = set()
         """Of those who listen; add and remove freely."""
@@ -112,4 +119,5 @@ class Broadcast:
             queue.put(packet)
 
     def _encode(self, parts: list[Part]) -> bytes:
-        return self._encoder.encode(self._mixdown.mix(parts))
+        (packet,) = self._encoder.encode(self._mixdown.mix(parts))
+        return packet

@@ -17,10 +17,10 @@ import numpy.typing as npt
 
 from server.audio import OPUS_RATE, Samples, StreamInfo
 from server.codecs.live_resampler import LiveResampler
-from server.codecs.opus_encoder import FRAME_SAMPLES
 from server.webrtc.playout import PlayoutBuffer
 
-FRAMES_PER_SECOND = OPUS_RATE // FRAME_SAMPLES
+FRAMES_PER_SECOND = 50
+FRAME_SAMPLES = OPUS_RATE // FRAMES_PER_SECOND
 MAX_TRACKS = 4
 """Of one call: two taps, or two tracks of one, with room for a change of format."""
 

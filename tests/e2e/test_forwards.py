@@ -7,14 +7,16 @@ import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import numpy as np
+import pytest
 from aiohttp import web
 
-from relay_client.simulator import CallRequest
+from relay_client.simulator import CallRequest, MediaOptions
 from server.app import TapServer
 from server.config import load_settings
 from tests.e2e.rig import Rig, reference, rig, sent_by, until
@@ -63,7 +65,27 @@ async def receiver(handle: Handler) -> AsyncIterator[int]:
         await runner.cleanup()
 
 
-async def test_two_servers_in_a_chain_record_the_same(tmp_path: Path) -> None:
+INPUTS = pytest.mark.parametrize(
+    "tap_uri", ["", "rtp://127.0.0.1:1"], ids=["from_ws", "from_rtp"]
+)
+"""Over what the first server gets its audio."""
+
+
+@INPUTS
+@pytest.mark.parametrize("kind", ["tap", "media-streams"])
+@pytest.mark.parametrize(
+    "media",
+    [
+        MediaOptions(),
+        MediaOptions(codec="PCMA", ptime=40),
+        MediaOptions(codec="L16", rate=16_000),
+        MediaOptions(codec="OPUS"),
+    ],
+    ids=lambda media: media.codec or "PCMU",
+)
+async def test_two_servers_in_a_chain_record_the_same(
+    tmp_path: Path, tap_uri: str, kind: str, media: MediaOptions
+) -> None:
     flags = {
         "http_listen": "127.0.0.1:0",
         "rtp_listen": "127.0.0.1:0",
@@ -73,12 +95,12 @@ async def test_two_servers_in_a_chain_record_the_same(tmp_path: Path) -> None:
     settings = load_settings(file=None, environ={}, flags=flags)
     async with (
         TapServer(settings) as second,
-        rig(tmp_path / "first", forward_allow="127.0.0.1") as here,
+        rig(tmp_path / "first", forward_allow="127.0.0.1", tap_uri=tap_uri) as here,
     ):
-        here.place(a_call())
+        here.place(replace(a_call(), media=media))
         await until(lambda: bool(here.server.deck.statuses()))
         url = f"ws://127.0.0.1:{second.http_port}/tap"
-        await forward(here, first_tap(here), url=url, buffer_ms=10_000)
+        await forward(here, first_tap(here), url=url, framing=kind, buffer_ms=10_000)
         await here.recordings(1)
         other = Rig(here.simulator, second)
         await other.recordings(1)
@@ -93,7 +115,10 @@ async def test_two_servers_in_a_chain_record_the_same(tmp_path: Path) -> None:
         assert first.read_bytes() == path.read_bytes()
 
 
-async def test_a_media_streams_consumer_gets_the_same_bytes(tmp_path: Path) -> None:
+@INPUTS
+async def test_a_media_streams_consumer_gets_the_same_bytes(
+    tmp_path: Path, tap_uri: str
+) -> None:
     messages: list[dict[str, Any]] = []
 
     async def consume(link: web.WebSocketResponse) -> None:
@@ -102,7 +127,7 @@ async def test_a_media_streams_consumer_gets_the_same_bytes(tmp_path: Path) -> N
 
     async with (
         receiver(consume) as port,
-        rig(tmp_path, forward_allow="127.0.0.1") as here,
+        rig(tmp_path, forward_allow="127.0.0.1", tap_uri=tap_uri) as here,
     ):
         call = here.place(a_call())
         await until(lambda: bool(here.server.deck.statuses()))

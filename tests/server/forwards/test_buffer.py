@@ -69,3 +69,35 @@ def test_after_a_lost_connection_the_last_of_it_is_sent_again() -> None:
     buffer.put(piece(5))
     buffer.rewind()
     assert starts(buffer) == [3, 4, 5]
+
+
+def long_piece(payloads: list[bytes], start: int = 0) -> Piece:
+    length = sum(map(len, payloads))
+    samples = np.arange(length).astype(np.int16)[:, None]
+    return Piece(INFO, Run(start, length, payloads, PCMU_8000), samples)
+
+
+def test_a_long_run_is_cut_between_payloads() -> None:
+    parts = long_piece([bytes([n]) * 160 for n in range(12)], start=1000).parts()
+    assert [part.run.start for part in parts] == [1000, 1800, 2600]
+    assert [part.length_ms for part in parts] == [100, 100, 40]
+    assert [len(part.run.payloads) for part in parts] == [5, 5, 2]
+    whole = np.concatenate([part.samples for part in parts])
+    assert whole[:, 0].tolist() == list(range(1920))
+
+
+def test_what_cannot_be_cut_stays_whole() -> None:
+    (one,) = long_piece([bytes(8000)]).parts()
+    assert one.run.length == 8000
+    # Its payloads hold more than it: it begins within one.
+    run = Run(0, 1500, [bytes(160)] * 10, PCMU_8000)
+    piece = Piece(INFO, run, np.zeros((1500, 1), np.int16))
+    assert piece.parts() == [piece]
+
+
+@pytest.mark.parametrize("policy", get_args(Policy))
+def test_one_long_run_is_bounded_like_many_short_ones(policy: Policy) -> None:
+    buffer = LiveBuffer(200, policy)
+    buffer.put(long_piece([bytes(160)] * 500))
+    assert 0 < buffer.queued_ms <= 200
+    assert buffer.queued_ms + buffer.dropped_ms == 10_000

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from aiortc.rtp import RtcpByePacket, RtcpRrPacket, RtcpSrPacket
+from aiortc.rtp import RtcpByePacket, RtcpRrPacket, RtcpSdesPacket, RtcpSrPacket
 from aiortc.rtp import RtcpPacket as ReferencePacket
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +15,9 @@ from server.rtp.rtcp import (
     ReceiverReport,
     ReportBlock,
     SenderReport,
+    SourceDescription,
     is_rtcp,
+    ntp_time,
     parse_compound,
 )
 
@@ -134,3 +136,31 @@ def test_an_independent_parser_agrees(name: str) -> None:
 )
 def test_rtcp_is_told_from_rtp_by_the_second_octet(data: bytes, expected: bool) -> None:
     assert is_rtcp(data) is expected
+
+
+@pytest.mark.parametrize("length", range(9))
+def test_what_a_sender_says_is_understood_by_others(length: int) -> None:
+    """The oracle is aiortc's parser; names of any length end on a whole word."""
+    report = SenderReport(7, ntp_time(1.5), 0xFFFF_FFFF, 3, 480)
+    name = SourceDescription(7, "n" * length)
+    data = report.serialize() + name.serialize() + Bye((7, 8)).serialize()
+
+    sr, sdes, bye = ReferencePacket.parse(data)
+
+    assert isinstance(sr, RtcpSrPacket)
+    assert isinstance(sdes, RtcpSdesPacket)
+    assert isinstance(bye, RtcpByePacket)
+    assert (sr.ssrc, sr.sender_info.rtp_timestamp) == (7, 0xFFFF_FFFF)
+    assert (sr.sender_info.packet_count, sr.sender_info.octet_count) == (3, 480)
+    assert sr.sender_info.ntp_timestamp == (2_208_988_801 << 32) + (1 << 31)
+    assert [(each.ssrc, each.items) for each in sdes.chunks] == [
+        (7, [(1, b"n" * length)])
+    ]
+    assert bye.sources == [7, 8]
+    assert parse_compound(data)[0] == report
+
+
+def test_counts_of_a_long_life_wrap() -> None:
+    report = SenderReport(7, 0, 0, (1 << 32) + 1, (1 << 32) + 2)
+    (read,) = parse_compound(report.serialize())
+    assert read == SenderReport(7, 0, 0, 1, 2)

@@ -154,6 +154,17 @@ def test_rtp_drain_is_cut_short_by_quiet() -> None:
     assert tap.is_due(1.8)
 
 
+def test_it_is_quiet_when_the_end_was_told_and_nothing_came_for_so_long() -> None:
+    tap, session = a_tap(Transport.RTP)
+    assert not tap.is_quiet(9.0, 0.1)
+    tap.control_ended(EndReason.STOPPED, 1.0)
+    assert not tap.is_quiet(1.05, 0.1)
+    assert tap.is_quiet(1.11, 0.1)
+    session.heard(1.3)
+    assert not tap.is_quiet(1.35, 0.1)
+    assert tap.is_quiet(1.41, 0.1)
+
+
 def test_control_end_after_media_end_is_due_at_once() -> None:
     tap, session = a_tap()
     session.heard(1.0)

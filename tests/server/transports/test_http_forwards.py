@@ -8,6 +8,11 @@ from typing import Any
 
 import pytest
 
+from server.forwards.request import (
+    RtpForwardRequest,
+    WantedFormat,
+    WebSocketForwardRequest,
+)
 from tests.server.transports.http_fakes import Deck, problem, running, tap
 
 PATH = "/api/v1/taps/tap-1/forwards"
@@ -62,6 +67,50 @@ async def test_what_cannot_be_is_refused_by_name(
     document = await problem(response)
     assert document.get("field", "") == field
     assert "secret" not in str(document)
+
+
+async def test_a_forward_over_rtp_is_begun(deck: Deck) -> None:
+    body = {"type": "rtp", "host": "2001:db8::1", "port": 5004, "ptime": 40}
+    response = await deck.client.post(PATH, json=body)
+    document = await response.json()
+    assert response.status == 201
+    assert (document["type"], document["framing"]) == ("rtp", "rtp")
+    assert document["url"] == "rtp://[2001:db8::1]:5004"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"host": "a/b"}, "host"),
+        ({"port": 0}, "port"),
+        ({"payload_type": 200}, "payload_type"),
+        ({"format": {"codec": "G729"}}, "format.codec"),
+        ({"replay_s": 2}, "replay_s"),
+        ({"type": "webrtc"}, "type"),
+    ],
+)
+async def test_what_rtp_cannot_be_is_refused_by_name(
+    deck: Deck, changes: dict[str, Any], field: str
+) -> None:
+    body = {"type": "rtp", "host": "198.51.100.7", "port": 5004} | changes
+    response = await deck.client.post(PATH, json=body)
+    assert response.status == 400
+    assert (await problem(response))["field"] == field
+
+
+async def test_every_field_of_a_request_is_described(deck: Deck) -> None:
+    document = await (await deck.client.get("/api/v1/openapi.json")).json()
+    schemas = document["components"]["schemas"]
+    for name, model in (
+        ("StartWebSocketForward", WebSocketForwardRequest),
+        ("StartRtpForward", RtpForwardRequest),
+        ("WantedFormat", WantedFormat),
+    ):
+        described = schemas[name]
+        assert set(described["properties"]) == set(model.model_fields)
+        assert set(described["required"]) == {
+            field for field, each in model.model_fields.items() if each.is_required()
+        }
 
 
 async def test_a_body_that_is_no_json_is_refused(deck: Deck) -> None:
