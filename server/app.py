@@ -31,20 +31,21 @@ from server.errors import ConfigError, StartupError
 from server.event_service import EventService
 from server.forward_service import ForwardService
 from server.forwards.roster import TapForwards
-from server.headroom import Headroom, Load
+from server.headroom_task import watch_headroom
 from server.library.paused import PausedFiles
 from server.library.recording import Recording
 from server.library.store import Library
 from server.listening_service import ListeningService
-from server.log import CounterLog, setup_logging
+from server.log import setup_logging
 from server.meters import Meters
 from server.metrics import Metrics
 from server.news import News
 from server.options import make_event_hub, make_relay_client, make_rendezvous
 from server.pauses import Pauses
-from server.process import QuietCollector, open_files, prepare
+from server.process import prepare
 from server.recovery import Recovery
 from server.rtp.demux import RtpDemux
+from server.rule_forwards import RuleForwards
 from server.service import Service
 from server.settings import Settings
 from server.sinks.recorder import RecorderOptions
@@ -61,12 +62,6 @@ from server.transports.ws_tap import TapEndpoint
 from server.upkeep_task import OPEN_PATIENCE_S, look_after
 
 log = logging.getLogger(__name__)
-
-HEADROOM_INTERVAL_S = 0.5
-
-MAX_FINISHING = 1000
-"""Taps that are over and wait for room on the disk, some ten kilobytes of memory each;
-`max_taps` of them if that is more."""
 
 RELAY_TIMEOUT_S = 10.0
 """For the first connection, before the server goes on without it."""
@@ -99,9 +94,16 @@ class TapServer:
         self.events = make_event_hub()
         self.news = News(self.events)
         self.forwards = TapForwards(self.news)
+        self.rules = RuleForwards(
+            settings.forward_rules,
+            lambda tap, rule: self.forwarding.begin_by_rule(tap, rule),
+        )
         self.deck = self._make_deck(is_durable)
         self.meters = Meters(self.deck, self.rendezvous, self.events)
         self.listening = ListeningService(self.deck)
+        self.forwarding = ForwardService(
+            self.deck, self.rendezvous, self.forwards, settings.forward_allow
+        )
         self.metrics = self._metrics()
         ports = settings.rtp_listen
         self.rtp = RtpListener(self.demux, ports.host, ports.ports, time.monotonic)
@@ -160,30 +162,14 @@ class TapServer:
         await self._stack.aclose()
 
     async def _watch_headroom(self) -> None:
-        """Measure for ever how much more this server could take."""
-        headroom, counters, collector = Headroom(), CounterLog(), QuietCollector()
-        # As many may hang up at once as there are taps.
-        most_finishing = max(MAX_FINISHING, self.settings.max_taps)
-        while True:
-            await asyncio.sleep(HEADROOM_INTERVAL_S)
-            now = time.monotonic()
-            files_open, files_limit = open_files()
-            load = Load(
-                buffer_fill=self.rtp.observe_kernel(),
-                dropped=self.rtp.drops["socket_full"],
-                loop_lag_s=self.metrics.lag_s,
-                writer_lag_s=self.writers.lag(now),
-                files_open=files_open,
-                files_limit=files_limit,
-                unfinished=self.deck.finishing / most_finishing,
-            )
-            counters.observe("rtp", self.rtp.drops)
-            counters.log(log, now)
-            reason = headroom.observe(load, now)
-            if reason is not None and self.rendezvous.overload is None:
-                log.warning("no further taps for now: %s", reason)
-            self.rendezvous.overload = reason
-            collector.observe(self.deck.live, now)
+        await watch_headroom(
+            self.rtp,
+            self.rendezvous,
+            self.deck,
+            self.writers,
+            self.metrics,
+            max_taps=self.settings.max_taps,
+        )
 
     def _make_deck(self, is_durable: bool) -> Deck:
         return Deck(
@@ -196,6 +182,7 @@ class TapServer:
             now=time.monotonic,
             after_end=self._after_end,
             on_ended=self._on_ended,
+            rules=self.rules,
             on_published=self.copies.add,
             recorder=RecorderOptions(durable=is_durable),
             encoding=self.settings.wav_encoding,
@@ -250,6 +237,9 @@ class TapServer:
         log.info("WebSocket taps: ws://%s/tap/<token>", self.http_address)
         log.info("RTP taps: udp://%s", settings.rtp_listen)
         log.info("recordings: %s", settings.recordings_dir)
+        for rule in settings.forward_rules:
+            where, which = rule.request.shown_url, rule.match
+            log.info("forwards of rule %s: %s, to %s", rule.name, which, where)
 
     def _open_library(self) -> None:
         self.library.open(patience_s=OPEN_PATIENCE_S)
@@ -279,9 +269,7 @@ class TapServer:
                 lag_s=lambda: self.metrics.lag_s,
                 now=time.monotonic,
             ),
-            forwards=ForwardService(
-                self.deck, self.rendezvous, self.forwards, self.settings.forward_allow
-            ),
+            forwards=self.forwarding,
             listening=self.listening,
             events=EventService(self.events, self.deck, self.rendezvous, self.meters),
             library=self.library,

@@ -279,6 +279,9 @@ class StreamInfo:
     """The local UDP port opened for this tap alone, if there is one."""
     is_returning: bool = False
     """Whether the token of a new connection shows that it is of this tap."""
+    context: str = ""
+    """The RELAY context of its inbound call."""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

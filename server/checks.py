@@ -16,6 +16,7 @@ from pathlib import Path
 
 from server.addresses import ListenAddress, PortRange, TapUri
 from server.config import environment_warnings
+from server.forwards.rules import ForwardRule
 from server.measure import RESOLVE_TIMEOUT
 from server.settings import Settings
 
@@ -184,6 +185,17 @@ def check_secret(settings: Settings) -> Iterator[Finding]:
             "There is no secret: tokens of taps do not survive a restart.",
             "Set TAPDECK_SECRET to the output of `openssl rand -hex 32`.",
         )
+
+
+def check_forward_rule(rule: ForwardRule, address: str | None) -> Finding:
+    """Say what a rule forwards, and whether its host has an address."""
+    what = f"{rule.name} forwards {rule.match} to {rule.request.shown_url}"
+    if address is not None:
+        return ok(f"{what}.")
+    return warn(
+        f"{what}, whose host does not resolve within {RESOLVE_TIMEOUT:g} s.",
+        "Check its url, and the name server of this machine.",
+    )
 
 
 def check_http_port(listen: ListenAddress, problem: str | None) -> Finding:

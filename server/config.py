@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 
 from server.addresses import ListenAddress, PortRange, TapUri
 from server.errors import ConfigError
+from server.rule_problems import rule_problem
 from server.settings import CONFLICT, Settings
 
 __all__ = [
@@ -175,7 +176,9 @@ def _sentences(error: ValidationError, given: Mapping[str, _Given]) -> Iterator[
     told = set()
     for detail in error.errors(include_url=False):
         name = _setting_of(detail)
-        if name not in told:
+        if name == "forwards" and len(detail["loc"]) > 1:
+            yield rule_problem(detail, given[name].value, given[name].origin)
+        elif name not in told:
             yield _sentence(name, detail, given[name])
             told.add(name)
 

@@ -133,6 +133,8 @@ def _past_tap(interrupted: Interrupted, wall: float) -> PastTap | None:
             node_id=info.node_id,
             from_number=info.from_number,
             to_number=info.to_number,
+            context=info.context,
+            tags=info.tags,
         )
         is_foreign = announcement.origin is TapOrigin.FOREIGN
         network = network_of(source[0]) if source and is_foreign else ""

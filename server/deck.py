@@ -11,19 +11,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any
 
+from server.attended import Attended
 from server.audio import AudioWarning, StreamInfo
 from server.documents import announced_tap, describe_tap, documents_left
 from server.events.history import History
 from server.events.hub import EventHub
 from server.events.kinds import Kind
 from server.forwards.roster import TapForwards
-from server.library.announced import AnnouncedTap
 from server.library.errors import LibraryError
 from server.library.interrupted import Interrupted
 from server.library.recording import Recording
@@ -33,7 +32,9 @@ from server.news import News
 from server.pairing import Pairing
 from server.pauses import Pauses
 from server.recent import RecentTaps
+from server.records import TapRecords
 from server.rtp.demux import RtpDemux
+from server.rule_forwards import RuleForwards
 from server.sinks.base import AudioSink, LiveListener
 from server.sinks.disk import until_kept
 from server.sinks.recorder import Recorder, RecorderOptions
@@ -75,8 +76,9 @@ class Deck:
         now: Callable[[], float],
         after_end: Callable[[Tap], Coroutine[Any, Any, None]],
         on_ended: Callable[[TapStatus], None],
+        rules: RuleForwards,
+        recorder: RecorderOptions,
         on_published: Callable[[Recording], None] = lambda _: None,
-        recorder: RecorderOptions | None = None,
         encoding: str = "pcm16",
         interrupted: Callable[[str], Sequence[Interrupted]] = lambda _: (),
         put_back: Callable[[Interrupted], None] = lambda _: None,
@@ -93,24 +95,22 @@ class Deck:
         self._now = now
         self._after_end = after_end
         self._on_ended = on_ended
+        self._rules = rules
         self.recent = RecentTaps()
         self._pairing = Pairing(
             library, on_published=on_published, on_joined=self.recent.joined
         )
-        self._recorder = replace(
-            recorder or RecorderOptions(), on_finished=self._pairing.finish
-        )
+        self._recorder = replace(recorder, on_finished=self._pairing.finish)
         self._encoding = encoding
         self._interrupted = interrupted
         self._put_back = put_back
         self._forwards = forwards or TapForwards()
-        self._records = writers.channel()
+        self._records = TapRecords(library, writers)
         self._counters = CounterLog()
         self._streams: dict[str, TapStream] = {}
         self._slots: list[list[TapStream]] = [[] for _ in range(SLOTS)]
         self._finishing: set[asyncio.Task[None]] = set()
-        self._attended: dict[str, int] = {}
-        """Taps that somebody may listen to; every how many ticks each has a turn."""
+        self._attended = Attended()
         self._tick = 0
 
     @property
@@ -149,6 +149,8 @@ class Deck:
         self._demux.handle_timer(now)
         self._rendezvous.welcome_sources(now)
         self._begin_all()
+        # Before any audio is passed on: who is to have it must not miss the beginning.
+        self._rules.look()
         is_light = len(self._streams) <= LIGHT_TAPS
         for look in range(LOOKS):
             slot = self._slots[(self._tick + look * SLOTS // LOOKS) % SLOTS]
@@ -179,7 +181,7 @@ class Deck:
     ) -> None:
         """Let somebody have the audio of a live tap at every tick, or every few."""
         self._streams[control_id].listeners(track).append(listener)
-        self._attended[control_id] = min(every, self._attended.get(control_id, every))
+        self._attended.add(control_id, every)
 
     def ignore(self, control_id: str, listener: LiveListener, track: int) -> None:
         """Let a listener go, if its tap is still there."""
@@ -191,11 +193,11 @@ class Deck:
 
     def _pump_attended(self, now: float) -> None:
         attended = []
-        for turn, (control_id, every) in enumerate(tuple(self._attended.items())):
+        for control_id in self._attended.turn(self._tick):
             stream = self._streams.get(control_id)
             if stream is None or not stream.has_listeners:
-                del self._attended[control_id]
-            elif (self._tick + turn) % every == 0:
+                self._attended.discard(control_id)
+            else:
                 self._pump(stream, now)
                 if stream.has_nothing_to_add(now):
                     self._forwards.finish(control_id)
@@ -297,10 +299,11 @@ class Deck:
         if not interrupted and tap.origin is not TapOrigin.FOREIGN:
             record = announced_tap(tap, announced_id, clock)
             self._news.recording_announced(record)
-            self._records.put(partial(self._keep_record, record), 0)
+            self._records.keep(record)
         stream.log.info("waiting for audio over %s", tap.transport.value)
         self._streams[tap.control_id] = stream
         min(self._slots, key=len).append(stream)
+        self._rules.begun(tap)
 
     def _warned(
         self, stream: TapStream, info: StreamInfo, warning: AudioWarning
@@ -311,17 +314,6 @@ class Deck:
         self._news.recording_began(info, is_resumed=resume)
         options = replace(self._recorder, resume=resume)
         return [Recorder(self._library, self._writers, options)]
-
-    def _keep_record(self, record: AnnouncedTap) -> None:
-        try:
-            record.write(self._library.layout.announced(record.id))
-        except OSError:
-            # Only a crash would miss it, and the disk has bigger troubles.
-            self._records.count_refused("no record of a tap")
-
-    def _drop_record(self, announced_id: str) -> None:
-        with suppress(OSError):
-            self._library.layout.announced(announced_id).unlink(missing_ok=True)
 
     def _pump(self, stream: TapStream, now: float) -> None:
         try:
@@ -401,4 +393,4 @@ class Deck:
                 await until_kept(publish, f"document {document.id}")
             except LibraryError as error:
                 stream.log.error("its document cannot be kept: %s", error)
-        self._records.put(partial(self._drop_record, stream.announced_id), 0)
+        self._records.drop(stream.announced_id)

@@ -52,6 +52,9 @@ def _findings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Findin
     yield from checks.check_tap_uri(settings)
     yield checks.check_access(settings)
     yield from checks.check_secret(settings)
+    for rule in settings.forward_rules:
+        host = rule.request.host
+        yield checks.check_forward_rule(rule, measure.resolve(host))
     http, rtp = settings.http_listen, settings.rtp_listen
     yield checks.check_http_port(http, measure.why_not_tcp(http))
     yield checks.check_rtp_ports(rtp, measure.why_not_udp(rtp))

@@ -53,6 +53,8 @@ def describe_tap(
         drops=tuple(sorted(session.drops.items())),
         warnings=warning_names([each for track in tracks for each in track.warnings]),
         recording_ids=tuple(track.info.recording_id for track in tracks),
+        context=tap.context,
+        tags=facts.tags,
         reason=_reason(tap, facts.unsupported),
         custom_parameters=facts.custom_parameters,
     )
@@ -71,6 +73,7 @@ def announced_tap(tap: Tap, record_id: str, clock: Clock) -> AnnouncedTap:
         created_at=clock.at(tap.created_at),
         from_number=tap.from_number,
         to_number=tap.to_number,
+        tags=tap.tags,
     )
 
 
@@ -109,6 +112,7 @@ def empty_document(tap: Tap, recording_id: str, clock: Clock) -> Recording:
         from_number=tap.from_number,
         to_number=tap.to_number,
         custom_parameters=facts.custom_parameters,
+        tags=facts.tags,
     )
 
 

@@ -1,4 +1,4 @@
-"""What the HTTP API asks of forwards: begin one for a live tap, end one."""
+"""The forwards of taps: begun by a rule of the configuration or over the API, ended."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from collections.abc import Iterator, Sequence
 from server.deck import Deck
 from server.forwards.allowed import AllowList
 from server.forwards.factory import make_forward
-from server.forwards.forward import ForwardContext
+from server.forwards.forward import Forward, ForwardContext
 from server.forwards.pull import PullListener
 from server.forwards.request import ForwardRequest
 from server.forwards.roster import MAX_FORWARDS, TapForwards
+from server.forwards.rules import ForwardRule
 from server.log import TapLog
+from server.taps.media_facts import media_facts
 from server.taps.refusal import TapRefusedError
 from server.taps.rendezvous import Rendezvous
 from server.taps.status import ForwardStatus
@@ -61,26 +63,38 @@ class ForwardService:
         tap = self._live(control_id)
         if self._forwards.is_full(control_id):
             raise TapRefusedError(409, f"A tap has at most {MAX_FORWARDS} forwards.")
-        forward = make_forward(
-            uuid.uuid4().hex[:12],
-            request,
-            ForwardContext(
-                names=_names(tap),
-                allowed=self._allowed,
-                log=TapLog(
-                    log,
-                    control_id=control_id,
-                    call_id=tap.call_id,
-                    direction=tap.direction.value,
-                ),
+        return self._start(tap, request, self._allowed).status()
+
+    def begin_by_rule(self, tap: Tap, rule: ForwardRule) -> None:
+        """Begin what a rule says for a tap that has begun.
+
+        Whoever wrote the configuration may name any address: there is nobody who is to
+        be kept from it.
+        """
+        self._start(tap, rule.request, AllowList.everything(), rule.name)
+
+    def _start(
+        self, tap: Tap, request: ForwardRequest, allowed: AllowList, rule: str = ""
+    ) -> Forward:
+        names = _names(tap)
+        context = ForwardContext(
+            names=names,
+            allowed=allowed,
+            log=TapLog(
+                log,
+                control_id=tap.control_id,
+                call_id=names["call_id"],
+                direction=tap.direction.value,
             ),
+            rule=rule,
         )
-        track = request.track
+        forward = make_forward(uuid.uuid4().hex[:12], request, context)
+        control_id, track = tap.control_id, request.track
         self._deck.attend(control_id, forward, track)
         self._forwards.start(
             control_id, forward, lambda: self._deck.ignore(control_id, forward, track)
         )
-        return forward.status()
+        return forward
 
     async def remove_forward(self, control_id: str, forward_id: str) -> None:
         """End a forward and forget it.
@@ -138,7 +152,7 @@ class ForwardService:
 
 def _names(tap: Tap) -> dict[str, str]:
     return {
-        "call_id": tap.call_id,
+        "call_id": media_facts(tap).call_id,
         "control_id": tap.control_id,
         "direction": tap.direction.value,
         "from": tap.from_number,

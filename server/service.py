@@ -61,7 +61,11 @@ class Service:
             )
         try:
             taps = await self._tapper.tap_named_call(
-                request.call_id, request.node_id, request.direction, request.transport
+                request.call_id,
+                request.node_id,
+                request.direction,
+                request.transport,
+                request.tags,
             )
         except CallEndedError as error:
             raise TapRefusedError(

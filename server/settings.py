@@ -8,10 +8,12 @@ else reads the environment.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
+    BeforeValidator,
     Field,
     JsonValue,
     SecretStr,
@@ -56,14 +58,38 @@ from server.setting_types import (
     split_list,
 )
 
+if TYPE_CHECKING:
+    from server.forwards.rules import ForwardRule
+
 CONFLICT = "settings_conflict"
 """Type of the validation error that concerns more than one setting."""
+
+
+RULES_FORM = (
+    "a list of 32 tables at most, written [[forwards]] in the file, else as JSON"
+)
 
 
 def _setting(default: object, description: str, allowed: str, **options: Any) -> Any:
     """Declare a setting; `allowed` completes "must be" in messages."""
     extra: dict[str, JsonValue] = {"allowed": allowed}
     return Field(default, description=description, json_schema_extra=extra, **options)
+
+
+def _read_rules(raw: object) -> object:
+    """Read rules; of no rules nothing is imported, for that takes a while."""
+    if isinstance(raw, str):
+        try:
+            raw = json.loads(raw)
+        except (ValueError, RecursionError):
+            raise ValueError(f"must be {RULES_FORM}") from None
+    if not raw:
+        return ()
+    if not isinstance(raw, list | tuple):
+        raise ValueError(f"must be {RULES_FORM}")
+    from server.forwards.rules import parse_rules
+
+    return parse_rules(raw)
 
 
 class Settings(BaseSettings):
@@ -296,6 +322,13 @@ class Settings(BaseSettings):
     log_format: Annotated[Literal["auto", "human", "json"], folded] = _setting(
         "auto", "`auto`: human on a terminal, else json", "auto, human or json"
     )
+    forwards: Annotated[tuple[Any, ...], BeforeValidator(_read_rules)] = _setting(
+        (),
+        "what is sent on live of every tap that matches, and where to "
+        "(docs/forwarding.md)",
+        RULES_FORM,
+        repr=False,
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -340,6 +373,11 @@ class Settings(BaseSettings):
     def has_credentials(self) -> bool:
         """Whether a RELAY connection can be made."""
         return self.project_id is not None
+
+    @property
+    def forward_rules(self) -> tuple[ForwardRule, ...]:
+        """What is forwarded without being asked; its addresses are secret."""
+        return self.forwards
 
     @property
     def secret_values(self) -> tuple[str, ...]:

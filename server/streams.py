@@ -206,10 +206,11 @@ class TapStream:
     def _new_info(self, track: int, started_at: datetime) -> StreamInfo:
         tap = self.tap
         audio_format = tap.session.track_format(track)
+        facts = media_facts(tap)
         return StreamInfo(
             recording_id=self._new_recording_id(started_at),
             control_id=tap.control_id,
-            call_id=media_facts(tap).call_id,
+            call_id=facts.call_id,
             node_id=tap.node_id,
             direction=tap.direction.value,
             transport=tap.transport.value,
@@ -226,6 +227,8 @@ class TapStream:
             source="" if tap.source is None else address_text(tap.source),
             port=tap.port or 0,
             is_returning=tap.is_returning,
+            context=tap.context,
+            tags=facts.tags,
         )
 
     def _handle_events(self, now: float) -> None:

@@ -135,7 +135,12 @@ class Tapper:
             await self._connect_onward(call, self._settings.connect_to)
 
     async def tap_named_call(
-        self, call_id: str, node_id: str, direction: str | None, transport: str | None
+        self,
+        call_id: str,
+        node_id: str,
+        direction: str | None,
+        transport: str | None,
+        tags: tuple[str, ...] = (),
     ) -> list[Tap]:
         """Tap a call that somebody names and that this client may never have seen.
 
@@ -145,7 +150,7 @@ class Tapper:
         """
         call = self._client.attach(call_id, node_id)
         try:
-            return await self.tap_call(call, TapOrigin.API, direction, transport)
+            return await self.tap_call(call, TapOrigin.API, direction, transport, tags)
         except BaseException:
             self._client.detach(call)
             raise
@@ -156,13 +161,15 @@ class Tapper:
         origin: TapOrigin,
         direction: str | None = None,
         transport: str | None = None,
+        tags: tuple[str, ...] = (),
     ) -> list[Tap]:
         """Ask for the tap of a call, or for the two taps of its stereo recording."""
         wanted = direction or self._settings.direction
         kind = self._destinations.choose(transport)
         names = ("speak", "listen") if wanted == "stereo" else (wanted,)
         return [
-            await self._tap(call, TapDirection(name), kind, origin) for name in names
+            await self._tap(call, TapDirection(name), kind, origin, tags)
+            for name in names
         ]
 
     async def stop(self, tap: Tap, reason: EndReason = EndReason.STOPPED) -> None:
@@ -217,6 +224,7 @@ class Tapper:
         direction: TapDirection,
         transport: Transport,
         origin: TapOrigin,
+        tags: tuple[str, ...],
     ) -> Tap:
         announcement = Announcement(
             transport=transport,
@@ -227,6 +235,8 @@ class Tapper:
             node_id=call.node_id,
             from_number=call.from_number,
             to_number=call.to_number,
+            context=call.context,
+            tags=tags,
         )
         tap = self._rendezvous.announce(
             announcement, now=self._now(), wall=self._wall()

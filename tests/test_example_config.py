@@ -27,6 +27,15 @@ def test_with_every_key_in_force_it_changes_nothing_either(tmp_path: Path) -> No
     )
 
 
+def test_the_example_of_a_rule_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "tapdeck.toml"
+    lines = [line[4:] for line in TEXT.splitlines() if line.startswith("#    ")]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    (rule,) = load_settings(file=file, environ={}, flags={}).forward_rules
+    assert rule.name == "transcripts"
+    assert "context support" in str(rule.match)
+
+
 def test_it_has_every_key_once_in_the_order_of_the_code() -> None:
     keys = re.findall(r"^#(\w+) = ", TEXT, re.MULTILINE)
     assert keys == list(SETTINGS)

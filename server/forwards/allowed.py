@@ -24,6 +24,12 @@ class AllowList:
     """Public addresses, and those in some networks."""
 
     networks: tuple[Network, ...] = ()
+    is_everything: bool = False
+
+    @classmethod
+    def everything(cls) -> AllowList:
+        """Return the list for what the operator names, who may name any address."""
+        return cls(is_everything=True)
 
     @classmethod
     def parse(cls, entries: Sequence[str]) -> AllowList:
@@ -36,6 +42,8 @@ class AllowList:
 
     def allows(self, text: str) -> bool:
         """Tell whether an address, written as a number, may be sent to."""
+        if self.is_everything:
+            return True
         address: Address = ipaddress.ip_address(text.partition("%")[0])
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped

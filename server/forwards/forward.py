@@ -15,6 +15,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import errno
+import os
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -23,16 +25,17 @@ from typing import TypeVar
 
 from server.audio import Run, Samples, StreamInfo
 from server.forwards.allowed import AllowList
+from server.forwards.attempts import Attempts
 from server.forwards.buffer import LiveBuffer, Piece
 from server.forwards.request import ForwardRequest
-from server.log import TapLog
+from server.log import LineBudget, TapLog
 from server.taps.status import ForwardStatus
 
 CONNECT_TIMEOUT_S = 10.0
-STEADY_S = 10.0
-"""A connection that lasts so long has worked: attempts are counted anew."""
-FIRST_DELAY_S, MAX_DELAY_S = 0.5, 30.0
 MAX_REPLIES = 20
+CLOSED = "it closed the connection"
+_LINES = LineBudget(10)
+"""For all forwards: what fails for one often fails for hundreds at once."""
 
 Sent = TypeVar("Sent")
 
@@ -60,6 +63,8 @@ class ForwardContext:
     allowed: AllowList
     """The addresses that may be dialled."""
     log: TapLog
+    rule: str = ""
+    """Of the configuration, if one asked for it."""
 
 
 class Forward(ABC):
@@ -85,13 +90,14 @@ class Forward(ABC):
         self._names = context.names
         self._allowed = context.allowed
         self._log = context.log
+        self._rule = context.rule
+        self._attempts = Attempts(request.max_attempts)
+        self._connected_at: float | None = None
         self._buffer = LiveBuffer(request.buffer_ms, request.policy, 1000 * replay_s)
         self._state = ForwardState.CONNECTING
         self._wake = asyncio.Event()
         self._over = asyncio.Event()
         self._error = ""
-        self._began_at = 0.0
-        """When this attempt began."""
         self._connections = 0
         self._sent_messages = 0
         self._sent_bytes = 0
@@ -127,6 +133,7 @@ class Forward(ABC):
         """Return how it is at this moment."""
         return ForwardStatus(
             forward_id=self.forward_id,
+            rule=self._rule,
             type=self.request.type,
             url=self.request.shown_url,
             framing=self.request.framing,
@@ -153,37 +160,47 @@ class Forward(ABC):
 
     async def run(self) -> None:
         """Connect, send and connect again until it is over. Cancelling is safe."""
-        failures = 0
         try:
             while True:
-                self._began_at = asyncio.get_running_loop().time()
                 self._set_state(ForwardState.CONNECTING)
                 if await self._try_once() or self._over.is_set():
                     break
-                lasted = asyncio.get_running_loop().time() - self._began_at
-                failures = 1 if lasted > STEADY_S else failures + 1
-                if failures >= self.request.max_attempts:
+                if self._attempts.is_used_up:
                     self._set_state(ForwardState.FAILED)
                     return
                 self._set_state(ForwardState.WAITING)
-                await self._wait(failures)
+                await self._wait(self._attempts.delay_s)
         finally:
             if self._state is not ForwardState.FAILED:
+                self._tell(self._attempts.ended())
                 self._set_state(ForwardState.ENDED)
             self._buffer.drop_all()
 
     async def _try_once(self) -> bool:
         """Make one connection; return whether it came to its proper end."""
+        self._connected_at = None
         try:
             await self._connect()
         except (OSError, TimeoutError, CutError) as error:
             self._error = _sentence(error)
-            self._log.warning("forward %s: %s", self.forward_id, self._error)
+            self._tell(self._attempts.failed(self._error, self._connected_s()))
             return False
         return True
 
-    async def _wait(self, failures: int) -> None:
-        delay = min(MAX_DELAY_S, FIRST_DELAY_S * 2 ** min(failures - 1, 10))
+    def _connected_s(self) -> float:
+        if self._connected_at is None:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._connected_at
+
+    def _tell(self, line: str) -> None:
+        """Log a line about attempts that failed, if there is one and room for it."""
+        if not line:
+            return
+        is_told = _LINES.take(asyncio.get_running_loop().time())
+        tell = self._log.warning if is_told else self._log.debug
+        tell("forward %s to %s: %s", self.forward_id, self.request.shown_url, line)
+
+    async def _wait(self, delay: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await self._over.wait()
@@ -197,6 +214,7 @@ class Forward(ABC):
 
     def _connected(self) -> None:
         self._connections += 1
+        self._connected_at = asyncio.get_running_loop().time()
         self._set_state(ForwardState.CONNECTED)
 
     def _set_state(self, state: ForwardState) -> None:
@@ -213,4 +231,9 @@ def _sentence(error: OSError | CutError) -> str:
         return str(error)
     if isinstance(error, TimeoutError):
         return "it did not answer or read in time"
+    if isinstance(error, ConnectionError) and not error.errno:
+        # Found out by sending instead of by hearing it say so.
+        return CLOSED
+    if error.errno in errno.errorcode:
+        return os.strerror(error.errno or 0)
     return error.strerror or (str(error.args[0]) if error.args else "unreachable")

@@ -109,7 +109,7 @@ class RtpForward(Forward):
         self._sent_messages += 1
         self._sent_bytes += len(timed.packet.payload)
         if self._tried_at is None:
-            self._tried_at = self._began_at = asyncio.get_running_loop().time()
+            self._tried_at = asyncio.get_running_loop().time()
 
     def _check(self, source: RtpSource) -> None:
         if source.error is not None:

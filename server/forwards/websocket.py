@@ -7,7 +7,13 @@ import socket
 
 import aiohttp
 
-from server.forwards.forward import CONNECT_TIMEOUT_S, CutError, Forward, ForwardContext
+from server.forwards.forward import (
+    CLOSED,
+    CONNECT_TIMEOUT_S,
+    CutError,
+    Forward,
+    ForwardContext,
+)
 from server.forwards.framing import Framing, Message
 from server.forwards.request import WebSocketForwardRequest
 
@@ -35,6 +41,8 @@ class WebSocketForward(Forward):
             raise CutError(f"it answered {error.status} instead of a WebSocket") from (
                 error
             )
+        except aiohttp.ClientConnectorDNSError as error:
+            raise CutError("its host was not found") from error
         except aiohttp.ClientError as error:
             if isinstance(error, OSError):
                 raise
@@ -43,7 +51,9 @@ class WebSocketForward(Forward):
 
     async def _dial(self) -> None:
         connector = aiohttp.TCPConnector(limit=1, socket_factory=self._socket)
-        async with aiohttp.ClientSession(connector=connector) as session:
+        async with aiohttp.ClientSession(
+            connector=connector, trace_configs=self._traces()
+        ) as session:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 link = await session.ws_connect(
                     self._wanted.address(self._names),
@@ -59,6 +69,13 @@ class WebSocketForward(Forward):
             self._connected()
             async with link:
                 await self._converse(link)
+
+    def _traces(self) -> list[aiohttp.TraceConfig]:
+        traces = aiohttp.TraceConfig()
+        if self._allowed.is_everything:
+            # Who may be dialled wherever it is was named; where it points to was not.
+            traces.on_request_redirect.append(_refuse_redirect)
+        return [traces]
 
     def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
         """Make the socket for an address, which is the one that will be dialled."""
@@ -111,7 +128,7 @@ class WebSocketForward(Forward):
         if self._buffer.has_overflowed:
             raise CutError("it read too slowly, and the policy is disconnect")
         if hearing.done():
-            raise CutError("it closed the connection")
+            raise CutError(CLOSED)
 
     async def _send(
         self, link: aiohttp.ClientWebSocketResponse, message: Message
@@ -123,3 +140,7 @@ class WebSocketForward(Forward):
                 await link.send_bytes(message)
         self._sent_messages += 1
         self._sent_bytes += len(message)
+
+
+async def _refuse_redirect(*_: object) -> None:
+    raise CutError("it pointed to another address")

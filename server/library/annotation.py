@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 
 from server.library.fields import FieldError, Fields
 from server.library.recording import Recording
+from server.tags import tidy_tags
 
-MAX_TAGS = 32
-MAX_TAG_LENGTH = 64
 MAX_NOTE_LENGTH = 4096
 ANNOTATION_FIELDS = frozenset({"tags", "note", "legal_hold"})
 
@@ -45,21 +44,23 @@ def parse_annotation(raw: object) -> Annotation:
     for key in sorted(given - ANNOTATION_FIELDS):
         raise FieldError(key, "one of " + ", ".join(sorted(ANNOTATION_FIELDS)))
     return Annotation(
-        tags=_tags(fields.text_list("tags")) if "tags" in given else None,
+        tags=read_tags(fields) if "tags" in given else None,
         note=_note(fields.text("note")) if "note" in given else None,
         legal_hold=fields.flag("legal_hold") if "legal_hold" in given else None,
     )
 
 
-def _tags(tags: tuple[str, ...]) -> tuple[str, ...]:
-    stripped = tuple(dict.fromkeys(tag.strip() for tag in tags))
-    if len(stripped) > MAX_TAGS:
-        raise FieldError("tags", f"at most {MAX_TAGS} tags")
-    if not all(0 < len(tag) <= MAX_TAG_LENGTH for tag in stripped):
-        raise FieldError("tags", f"tags of 1 to {MAX_TAG_LENGTH} characters")
-    if not all(tag.isprintable() for tag in stripped):
-        raise FieldError("tags", "tags of printable characters")
-    return stripped
+def read_tags(fields: Fields) -> tuple[str, ...]:
+    """Read the tags that are given; none if there are none.
+
+    Raises:
+        FieldError: They may not be.
+    """
+    tags = fields.text_list("tags")
+    try:
+        return tidy_tags(tags)
+    except ValueError as error:
+        raise FieldError("tags", str(error)) from None
 
 
 def _note(note: str) -> str:

@@ -29,6 +29,7 @@ class AnnouncedTap:
     created_at: datetime
     from_number: str = ""
     to_number: str = ""
+    tags: tuple[str, ...] = ()
 
     def to_json(self) -> JsonObject:
         """Return it, ready for `json.dumps`."""
@@ -43,6 +44,7 @@ class AnnouncedTap:
             "created_at": time_text(self.created_at),
             "from": self.from_number,
             "to": self.to_number,
+            "tags": list(self.tags),
         }
 
     def write(self, path: Path) -> None:
@@ -71,6 +73,7 @@ class AnnouncedTap:
             end_reason="interrupted",
             from_number=self.from_number,
             to_number=self.to_number,
+            tags=self.tags,
         )
 
 
@@ -94,6 +97,7 @@ def read_announced(path: Path) -> AnnouncedTap | None:
             created_at=fields.time("created_at"),
             from_number=fields.text("from", ""),
             to_number=fields.text("to", ""),
+            tags=fields.text_list("tags"),
         )
     except (FileNotFoundError, FieldError, ValueError, RecursionError):
         return None

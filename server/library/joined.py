@@ -101,6 +101,7 @@ def describe_joined(recording_id: str, parts: Sequence[Recording]) -> Recording:
         state=min((part.state for part in parts), key=WORST_FIRST.index),
         verdict=_verdict(parts),
         end_reason=parts[0].end_reason,
+        tags=tuple(dict.fromkeys(tag for part in parts for tag in part.tags)),
         packets=_sum(parts),
         undecodable=sum(part.undecodable for part in parts),
         jitter_ms=max(part.jitter_ms for part in parts),

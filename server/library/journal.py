@@ -53,6 +53,7 @@ _READERS: dict[object, Callable[[Fields, str], Any]] = {
     float: Fields.number,
     float | None: Fields.optional_real,
     bool: Fields.flag,
+    tuple[str, ...]: Fields.text_list,
     Codec: lambda found, key: Codec(found.one_of(key, tuple(Codec))),
 }
 """How a field of `StreamInfo` is read, by its type."""

@@ -203,6 +203,7 @@ def describe(info: StreamInfo, summary: StreamSummary) -> Recording:
         quality=summary.quality,
         warnings=warning_names(summary.warnings),
         custom_parameters=summary.custom_parameters,
+        tags=info.tags,
         encoding=_encoding(info),
     )
 

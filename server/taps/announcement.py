@@ -41,6 +41,9 @@ class Announcement:
     node_id: str = ""
     from_number: str = ""
     to_number: str = ""
+    context: str = ""
+    """The RELAY context of its inbound call."""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -366,6 +366,8 @@ class Rendezvous:
             node_id=announcement.node_id,
             from_number=announcement.from_number,
             to_number=announcement.to_number,
+            context=announcement.context,
+            tags=announcement.tags,
         )
 
     def _register(self, tap: Tap) -> Tap:

@@ -28,6 +28,7 @@ class StartTap:
     """`speak`, `listen`, `both` or `stereo`; None takes what is configured."""
     transport: str | None = None
     """`ws` or `rtp`; None takes what the configured tap address says."""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,8 @@ class ForwardStatus:
     """One forward of a tap at one moment; nothing in it is secret."""
 
     forward_id: str
+    rule: str = ""
+    """The rule of the configuration that it was begun by, if it was by one."""
     type: str
     url: str
     """With path and query left out."""
@@ -70,6 +73,9 @@ class TapStatus:
     """Whether nothing that is heard is kept or passed on, because somebody asked."""
     from_number: str = ""
     to_number: str = ""
+    context: str = ""
+    """The RELAY context of its inbound call."""
+    tags: tuple[str, ...] = ()
     codec: str = ""
     """Empty until the first audio."""
     sample_rate: int | None = None

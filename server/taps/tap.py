@@ -138,6 +138,8 @@ class Tap:
     node_id: str = ""
     from_number: str = ""
     to_number: str = ""
+    context: str = ""
+    tags: tuple[str, ...] = ()
     token: str = field(default="", repr=False)
     """The secret of its WebSocket address; empty over RTP."""
     is_returning: bool = False

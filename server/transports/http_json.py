@@ -23,6 +23,8 @@ def tap_json(status: TapStatus) -> JsonObject:
         "reason": status.reason,
         "from": status.from_number,
         "to": status.to_number,
+        "context": status.context,
+        "tags": list(status.tags),
         "codec": status.codec,
         "sample_rate": status.sample_rate,
         "created_at": time_text(status.created_at),
@@ -57,6 +59,7 @@ def forward_json(status: ForwardStatus) -> JsonObject:
     """Return a forward as the API shows it."""
     return {
         "forward_id": status.forward_id,
+        "rule": status.rule,
         "type": status.type,
         "url": status.url,
         "framing": status.framing,

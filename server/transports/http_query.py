@@ -16,7 +16,7 @@ from aiohttp import web
 from server.audio import Outcome
 from server.events.kinds import FAMILIES, KINDS, PassingKind
 from server.events.wanted import Wanted
-from server.library.annotation import Annotation, parse_annotation
+from server.library.annotation import Annotation, parse_annotation, read_tags
 from server.library.fields import FieldError, Fields
 from server.library.index import DEFAULT_LIMIT, MAX_LIMIT, RecordingQuery
 from server.taps.status import StartTap
@@ -41,7 +41,7 @@ _PARAMETERS = frozenset(
 _EVENT_PARAMETERS = frozenset(
     {"types", "control_id", "levels", "progress", "last_event_id"}
 )
-_START_FIELDS = frozenset({"call_id", "node_id", "direction", "transport"})
+_START_FIELDS = frozenset({"call_id", "node_id", "direction", "transport", "tags"})
 _T = TypeVar("_T")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -138,6 +138,7 @@ def _start_tap(raw: object) -> StartTap:
         node_id=_name("node_id", fields.text("node_id")),
         direction=_direction(fields.optional_text("direction")),
         transport=_one_of("transport", fields.optional_text("transport"), TRANSPORTS),
+        tags=read_tags(fields),
     )
 
 

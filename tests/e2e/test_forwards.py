@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import aiohttp
 import numpy as np
@@ -19,8 +20,12 @@ from aiohttp import web
 from relay_client.simulator import CallRequest, MediaOptions
 from server.app import TapServer
 from server.config import load_settings
+from server.taps.status import ForwardStatus
 from tests.e2e.rig import Rig, reference, rig, sent_by, until
 
+TRANSPORTS: WeakKeyDictionary[web.WebSocketResponse, asyncio.Transport | None] = (
+    WeakKeyDictionary()
+)
 Handler = Callable[[web.WebSocketResponse], Awaitable[None]]
 
 
@@ -50,6 +55,7 @@ async def receiver(handle: Handler) -> AsyncIterator[int]:
     async def serve(request: web.Request) -> web.WebSocketResponse:
         link = web.WebSocketResponse()
         await link.prepare(request)
+        TRANSPORTS[link] = request.transport
         await handle(link)
         return link
 
@@ -185,6 +191,84 @@ async def test_an_address_inside_is_refused_unless_it_is_listed(tmp_path: Path) 
             ) as response:
                 assert response.status == 400
                 assert (await response.json())["field"] == "url"
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
+async def test_after_a_stall_it_catches_up_with_now(
+    tmp_path: Path, policy: str
+) -> None:
+    received = 0
+    transport: asyncio.Transport | None = None
+
+    async def read(link: web.WebSocketResponse) -> None:
+        nonlocal received
+        nonlocal transport
+        transport = TRANSPORTS[link]
+        async for message in link:
+            received += len(message.data)
+
+    async with (
+        receiver(read) as port,
+        rig(tmp_path, forward_allow="127.0.0.1") as here,
+    ):
+        call = here.simulator.place_call(a_call(600))
+        await here.receiving()
+        await forward(
+            here,
+            first_tap(here),
+            url=f"ws://127.0.0.1:{port}/",
+            framing="raw",
+            format={"codec": "L16", "sample_rate": 48_000, "channels": 2},
+            policy=policy,
+            buffer_ms=500,
+        )
+
+        def status() -> ForwardStatus:
+            return here.server.deck.statuses()[0].forwards[0]
+
+        def behind_s() -> float:
+            """Return how much of the tap has not come; what came before does not."""
+            heard = here.server.deck.statuses()[0].duration_s
+            return heard - received / (48_000 * 2 * 2)
+
+        await until(lambda: received > 192_000)
+        at_first = behind_s()
+        assert transport is not None
+        transport.pause_reading()
+        await until(lambda: status().dropped_ms > 1000)
+        assert behind_s() > at_first + 1
+        transport.resume_reading()
+        await until(lambda: behind_s() < at_first + 0.2 and status().queued_ms < 100)
+        assert status().connections == 1
+        await call.hang_up()
+        (recording,) = await here.recordings(1)
+    assert np.array_equal(here.audio(recording), reference(sent_by(call), "PCMU"))
+
+
+async def test_of_replies_the_last_are_kept_and_none_is_long(tmp_path: Path) -> None:
+    async def talk(link: web.WebSocketResponse) -> None:
+        for number in range(50):
+            await link.send_str(f"{number} " + "x" * 5000)
+        await link.send_bytes(b"no reply")
+        await link.send_str("the last")
+        async for _ in link:
+            pass
+
+    async with (
+        receiver(talk) as port,
+        rig(tmp_path, forward_allow="127.0.0.1") as here,
+    ):
+        here.simulator.place_call(a_call(600))
+        await here.receiving()
+        await forward(here, first_tap(here), url=f"ws://127.0.0.1:{port}/")
+
+        def replies() -> tuple[str, ...]:
+            return here.server.deck.statuses()[0].forwards[0].replies
+
+        await until(lambda: replies()[-1:] == ("the last",))
+        kept = replies()
+    assert [each.split()[0] for each in kept[:-1]] == [str(n) for n in range(31, 50)]
+    assert {len(each) for each in kept[:-1]} == {4096}
 
 
 async def test_bad_destinations_cost_the_recorder_nothing(tmp_path: Path) -> None:

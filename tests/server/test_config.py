@@ -258,6 +258,117 @@ class TestWhatIsRefused:
         assert "user:" not in problem
 
 
+class TestForwards:
+    RULES = """
+ptime = 30
+[[forwards]]
+name = "transcripts"
+url = "wss://stt.example.com/v1"
+match = {context = "support"}
+[[forwards]]
+url = "ws://127.0.0.1:9000/"
+"""
+
+    def test_are_a_list_of_tables(self, tmp_path: Path) -> None:
+        settings = load(file=config_file(tmp_path, self.RULES))
+        first, second = settings.forward_rules
+        assert (first.name, str(first.match)) == (
+            "transcripts",
+            "taps with context support",
+        )
+        assert second.request.shown_url == "ws://127.0.0.1:9000/***"
+
+    def test_may_be_json_elsewhere_which_wins_as_a_whole(self, tmp_path: Path) -> None:
+        file = config_file(tmp_path, self.RULES)
+        text = '[{"url": "ws://h/", "name": "only"}]'
+        assert [each.name for each in load(file=file, forwards=text).forward_rules] == [
+            "only"
+        ]
+        assert load({"TAPDECK_FORWARDS": "[]"}, file).forward_rules == ()
+
+    @pytest.mark.parametrize(
+        ("rule", "sentence"),
+        [
+            (
+                'url = "wss://h/"\npolicy = "x"',
+                ".policy (#) is 'x', but must be 'drop_",
+            ),
+            ('url = "wss://h/"\ntrack = 2', ".track (#) is 2, but must be less than"),
+            ('type = "smtp"', ".type (#) is 'smtp', but must be 'websocket' or 'rtp'."),
+            ('type = "rtp"\nhost = "h"', ".port (#) is missing."),
+            ('type = "rtp"\nhost = "a b"\nport = 9', ".host (#) is 'a b', but must be"),
+            ('type = "rtp"\nhost = "h"\nport = 0', ".port (#) is 0, but must be gre"),
+            ('url = "wss://h/"\nulr = "hush"', ".ulr (#) is not a setting; did you"),
+            ('framing = "raw"', ".url (#) is missing."),
+            (
+                'url = "http://hush@h/hush"',
+                ".url (#) is 'http://h/***', but must be ws",
+            ),
+            ('url = "hush"', ".url (#) is a value not shown here, but must be ws:"),
+            ('url = "wss://[hush/"', ".url (#) is a value not shown here, but "),
+            ('url = "wss://h/"\nheaders = "hush"', ".headers (#) is a value not shown"),
+            ('url = "wss://h/"\nheaders = {a = 1}', ".headers.a (#) is a value not"),
+            (
+                'url = "wss://h/"\nsubprotocol = "hush hush"',
+                ".subprotocol (#) is a val",
+            ),
+            (
+                'url = "wss://h/"\nfirst_message = "hush"',
+                " (#): first_message and last",
+            ),
+            ('url = "wss://{to}.h/hush"', " (#): must not have a template in the host"),
+            (
+                'url = "wss://h/"\nmatch = {to = 5}',
+                ".match.to (#) is 5, but must be te",
+            ),
+            (
+                'url = "wss://h/"\nmatch = {to = ["1", "**"]}',
+                ".match.to[1] (#) is '**', but must be text of 1 to 256 characters",
+            ),
+            (
+                'url = "wss://h/"\nformat = {codec = "MP3"}',
+                ".format.codec (#) is 'MP3', but must be 'PCMU', 'PCMA', 'L16' or 'OPUS'.",
+            ),
+            ('url = "wss://h/"\nformat = "L16"', ".format (#) is a value not shown h"),
+            (
+                f'url = "wss://h/"\nname = "{"n" * 200}"',
+                ".name (#) is a value not shown here, but String should have at most",
+            ),
+        ],
+    )
+    def test_a_mistake_is_told_with_its_place_and_no_secret(
+        self, tmp_path: Path, rule: str, sentence: str
+    ) -> None:
+        text = f'[[forwards]]\nurl = "wss://h/"\n[[forwards]]\n{rule}'
+        file = config_file(tmp_path, text)
+        found = problems(file=file)
+        expected = "forwards[1]" + sentence.replace("#", f"file {file}")
+        assert any(problem.startswith(expected) for problem in found), found
+        assert not any("hush" in problem for problem in found)
+
+    @pytest.mark.parametrize("text", ["hush", "{}x", '{"url": "wss://h/hush"}', "3"])
+    def test_what_is_no_list_is_refused_and_not_shown(self, text: str) -> None:
+        (problem,) = problems({"TAPDECK_FORWARDS": text})
+        assert problem == (
+            "forwards (variable TAPDECK_FORWARDS) is a value not shown here, but must "
+            "be a list of 32 tables at most, written [[forwards]] in the file, else as "
+            "JSON."
+        )
+
+    def test_of_json_the_place_is_told_too(self) -> None:
+        (problem,) = problems({"TAPDECK_FORWARDS": '["hush"]'})
+        assert problem == (
+            "forwards[0] (variable TAPDECK_FORWARDS) is a value not shown here, but "
+            "must be a table."
+        )
+
+    def test_none_is_in_the_repr(self) -> None:
+        text = '[{"url": "wss://h/hush", "headers": {"A": "hush"}}]'
+        settings = load(forwards=text)
+        assert "hush" not in repr(settings)
+        assert "hush" not in repr(settings.forward_rules)
+
+
 class TestSecrets:
     def test_none_is_in_the_repr(self) -> None:
         settings = load(
@@ -284,4 +395,5 @@ class TestSecrets:
     def test_which_settings_are_secret_is_known_to_the_documentation(self) -> None:
         hidden = {info.name for info in SETTINGS.values() if info.is_secret}
         expected = {"project_id", "relay_token", "secret", "static_tokens", "api_token"}
+        expected |= {"forwards"}
         assert hidden == expected

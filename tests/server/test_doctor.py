@@ -53,6 +53,19 @@ class TestChecks:
         assert checks.check_space("host", "192.0.2.1").level is Level.OK
         assert checks.check_space("host", None).level is Level.FAIL
 
+    def test_what_is_forwarded_is_told_without_its_secrets(self) -> None:
+        text = '[{"url": "wss://u:hush@h/hush", "match": {"tag": "stt"}}]'
+        settings = load_settings(file=None, environ={}, flags={"forwards": text})
+        (rule,) = settings.forward_rules
+        found = checks.check_forward_rule(rule, "192.0.2.1")
+        assert found == checks.ok(
+            "forwards[0] forwards taps with tag stt to wss://h/***."
+        )
+        missing = checks.check_forward_rule(rule, None)
+        assert missing.level is Level.WARN
+        assert "does not resolve" in missing.what
+        assert "hush" not in missing.what
+
     def test_the_file_of_authorities_has_to_be_readable(self, tmp_path: Path) -> None:
         file = tmp_path / "ca.pem"
         assert list(checks.check_ca_file(settings())) == []

@@ -6,12 +6,11 @@ import pytest
 
 from server.library.annotation import (
     MAX_NOTE_LENGTH,
-    MAX_TAG_LENGTH,
-    MAX_TAGS,
     Annotation,
     parse_annotation,
 )
 from server.library.fields import FieldError
+from server.tags import MAX_TAG_LENGTH, MAX_TAGS
 from tests.server.library.builders import recording
 
 ID = "20261122T120000123Z-abcdefgh"

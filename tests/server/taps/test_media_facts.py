@@ -32,9 +32,9 @@ def a_tap(session: MediaSession, call_id: str = "") -> Tap:
     )
 
 
-def a_started_stream(call_sid: str = "CALL-42") -> WsSession:
+def a_started_stream(call_sid: str = "CALL-42", **parameters: str) -> WsSession:
     session = WsSession(PCMU_8000)
-    start = {"callSid": call_sid, "customParameters": {"agent": "7"}}
+    start = {"callSid": call_sid, "customParameters": {"agent": "7", **parameters}}
     session.receive_text(json.dumps({"event": "start", "start": start}), 0.0)
     return session
 
@@ -46,6 +46,13 @@ def test_a_media_stream_names_its_call_and_its_parameters() -> None:
 
 def test_what_control_says_of_the_call_counts_more() -> None:
     assert media_facts(a_tap(a_started_stream(), "relay-call")).call_id == "relay-call"
+
+
+def test_a_media_stream_says_its_tags_unless_control_did() -> None:
+    tap = a_tap(a_started_stream(tags="stt, billing,,stt"))
+    assert media_facts(tap).tags == ("stt", "billing")
+    tap.tags = ("given",)
+    assert media_facts(tap).tags == ("given",)
 
 
 def test_a_name_from_the_wire_is_cut_and_printable() -> None:

@@ -47,6 +47,8 @@ class TestTaps:
             tap(
                 from_number="+15550100",
                 to_number="+15550199",
+                context="support",
+                tags=("stt",),
                 codec="PCMU",
                 sample_rate=8000,
                 started_at=datetime(2026, 11, 22, 12, 0, 1, tzinfo=UTC),
@@ -74,6 +76,8 @@ class TestTaps:
                     "reason": "",
                     "from": "+15550100",
                     "to": "+15550199",
+                    "context": "support",
+                    "tags": ["stt"],
                     "codec": "PCMU",
                     "sample_rate": 8000,
                     "created_at": "2026-11-22T12:00:00.000Z",
@@ -159,11 +163,14 @@ class TestTaps:
             "transport": "rtp",
         }
 
-        response = await deck.client.post(TAPS, json=body)
+        response = await deck.client.post(TAPS, json={**body, "tags": [" a ", "b"]})
 
         assert response.status == 201
         assert (await response.json())["call_id"] == "c"
-        assert deck.taps.started == [StartTap(**body)]
+        (started,) = deck.taps.started
+        assert (started.direction, started.transport) == ("stereo", "rtp")
+        assert (started.call_id, started.node_id) == ("c", "n")
+        assert started.tags == ("a", "b")
 
     async def test_direction_and_transport_may_be_left_to_the_settings(
         self, deck: Deck
