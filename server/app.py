@@ -23,6 +23,7 @@ from relay_client import (
     ConnectionState,
 )
 from server.addresses import TAP_URI_FORM, ListenAddress
+from server.background import spawn
 from server.continuation import Continuation
 from server.copies import CopyMaker
 from server.deck import Deck
@@ -128,25 +129,17 @@ class TapServer:
             stack.push_async_callback(self.writers.close)
             await asyncio.to_thread(self._open_library)
             self.continuation.expect()
-            recovery = asyncio.create_task(self.continuation.run(), name="recovery")
-            stack.push_async_callback(_cancel, recovery)
-            copies = asyncio.create_task(self.copies.run(), name="copies")
-            stack.push_async_callback(_cancel, copies)
-            pauses = asyncio.create_task(self.pauses.run(), name="pauses")
-            stack.push_async_callback(_cancel, pauses)
+            spawn(stack, self.continuation.run(), "recovery")
+            spawn(stack, self.copies.run(), "copies")
+            spawn(stack, self.pauses.run(), "pauses")
             self.rtp.open()
             stack.callback(self.rtp.close)
-            ticker = asyncio.create_task(self.deck.run(), name="deck")
-            stack.push_async_callback(_cancel, ticker)
-            lag = asyncio.create_task(self.metrics.measure_loop_lag(), name="lag")
-            stack.push_async_callback(_cancel, lag)
-            watch = asyncio.create_task(self._watch_headroom(), name="headroom")
-            stack.push_async_callback(_cancel, watch)
+            spawn(stack, self.deck.run(), "deck")
+            spawn(stack, self.metrics.measure_loop_lag(), "lag")
+            spawn(stack, self._watch_headroom(), "headroom")
             upkeep = look_after(self.library, self.settings, self.metrics)
-            keeper = asyncio.create_task(upkeep, name="upkeep")
-            stack.push_async_callback(_cancel, keeper)
-            meters = asyncio.create_task(self.meters.run(), name="meters")
-            stack.push_async_callback(_cancel, meters)
+            spawn(stack, upkeep, "upkeep")
+            spawn(stack, self.meters.run(), "meters")
             await self._open_http(stack)
             if self._local_taps:
                 self.destinations.use_local(self.http_port, self.rtp.ports[0])
@@ -384,8 +377,3 @@ async def _serve(settings: Settings) -> int:
         return 1
     log.info("stopped")
     return 0
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)

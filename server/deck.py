@@ -17,11 +17,8 @@ from itertools import islice
 from typing import Any
 
 from server.attended import Attended
-from server.audio import AudioWarning, StreamInfo
+from server.audio import StreamInfo
 from server.documents import announced_tap, describe_tap, documents_left
-from server.events.history import History
-from server.events.hub import EventHub
-from server.events.kinds import Kind
 from server.forwards.roster import TapForwards
 from server.library.errors import LibraryError
 from server.library.interrupted import Interrupted
@@ -83,9 +80,9 @@ class Deck:
         interrupted: Callable[[str], Sequence[Interrupted]] = lambda _: (),
         put_back: Callable[[Interrupted], None] = lambda _: None,
         forwards: TapForwards | None = None,
-        news: News | None = None,
+        news: News,
     ) -> None:
-        self._news = news or News(EventHub(History("")))
+        self._news = news
         self._rendezvous = rendezvous
         self._demux = demux
         self._library = library
@@ -248,8 +245,7 @@ class Deck:
         if stream is None:
             return
         stream.mask(self._now(), is_on=is_on)
-        kind: Kind = "tap.paused" if is_on else "tap.resumed"
-        self._news.tap(kind, self._describe(stream))
+        self._news.tap("tap.paused" if is_on else "tap.resumed", self._describe(stream))
         if is_on:
             self._pauses.keep(tap)
         else:
@@ -293,7 +289,9 @@ class Deck:
             interrupted=interrupted,
             is_masked=self._pauses.begin(tap),
         )
-        stream.on_warning = partial(self._warned, stream)
+        stream.on_warning = lambda *warned: self._news.tap_warned(
+            self._describe(stream), *warned
+        )
         self._news.tap("tap.began", self._describe(stream))
         # Nobody asked for a foreign one, and its audio is here already.
         if not interrupted and tap.origin is not TapOrigin.FOREIGN:
@@ -304,11 +302,6 @@ class Deck:
         self._streams[tap.control_id] = stream
         min(self._slots, key=len).append(stream)
         self._rules.begun(tap)
-
-    def _warned(
-        self, stream: TapStream, info: StreamInfo, warning: AudioWarning
-    ) -> None:
-        self._news.tap_warned(self._describe(stream), info, warning)
 
     def _sinks(self, info: StreamInfo, resume: bool) -> list[AudioSink]:
         self._news.recording_began(info, is_resumed=resume)
