@@ -28,11 +28,13 @@ demo: $(VENV)/.installed-run
 serve: $(VENV)/.installed-run
 	$(BIN)/tapdeck serve $(ARGS)
 
-# Each pure module is covered by its own tests; those of the whole mostly wait, for audio.
+# Each pure module is covered by its own tests; those of the whole mostly wait, for audio,
+# and may do so together unless they measure time.
 test: $(VENV)/.installed-test
 	$(BIN)/coverage run -m pytest -m "not interop" --ignore tests/e2e $(ARGS)
 	$(BIN)/coverage report
-	$(BIN)/python -m pytest --numprocesses 3 tests/e2e $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 -m "not alone" tests/e2e $(ARGS)
+	$(BIN)/python -m pytest -m alone tests/e2e $(ARGS)
 
 test-interop: $(VENV)/.installed-interop
 	$(BIN)/python -m pytest -m interop $(ARGS)

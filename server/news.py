@@ -179,6 +179,7 @@ def _begun_json(info: StreamInfo, is_resumed: bool) -> JsonObject:
         "started_at": time_text(datetime.fromtimestamp(info.started_at, UTC)),
         "from": info.from_number,
         "to": info.to_number,
+        "tags": list(info.tags),
         "resumed": is_resumed,
     }
 

@@ -191,6 +191,7 @@ def sent_onsets(sent: Sequence[SentAudio]) -> list[float]:
     return onsets
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("tap_uri", ["", RTP])
 async def test_sound_is_out_soon_after_its_packet_came_in(
     tmp_path: Path, tap_uri: str

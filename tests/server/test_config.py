@@ -327,7 +327,7 @@ url = "ws://127.0.0.1:9000/"
             ),
             (
                 'url = "wss://h/"\nformat = {codec = "MP3"}',
-                ".format.codec (#) is 'MP3', but must be 'PCMU', 'PCMA', 'L16' or 'OPUS'.",
+                ".format.codec (#) is 'MP3', but must be 'PCMU', 'PCMA', 'L16' or",
             ),
             ('url = "wss://h/"\nformat = "L16"', ".format (#) is a value not shown h"),
             (
