@@ -43,6 +43,7 @@ from tests.e2e.destinations import (
     is_as_told,
     request_for,
 )
+from tests.ports import free_port
 
 SLOW_S = 3.0
 RAMP_S = 4.0
@@ -64,8 +65,8 @@ class Server:
     """A `tapdeck serve` on ports that are known before."""
 
     def __init__(self, folder: Path, taps: int) -> None:
-        self.http_port = _free_port(socket.SOCK_STREAM)
-        self.rtp_port = _free_port(socket.SOCK_DGRAM)
+        self.http_port = free_port(socket.SOCK_STREAM)
+        self.rtp_port = free_port(socket.SOCK_DGRAM)
         self.log: list[str] = []
         self._is_serving = asyncio.Event()
         self._process: Process | None = None
@@ -350,13 +351,6 @@ def _wrong(forwards: dict[str, Forward], stage: Stage) -> dict[str, Forward]:
 def _told(forward: Forward) -> str:
     shown = ("state", "error", "connections", "sent_bytes", "queued_ms", "dropped_ms")
     return ", ".join(f"{key} {forward.get(key)!r}" for key in shown)
-
-
-def _free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as made:
-        made.bind(("127.0.0.1", 0))
-        port: int = made.getsockname()[1]
-        return port
 
 
 def main() -> int:

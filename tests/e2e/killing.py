@@ -16,7 +16,7 @@ import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from relay_client.simulator import (
 )
 from server.library.recording import Recording
 from tests.e2e.rig import PROJECT, TOKEN, Audio, reference, until
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 STATIC = "a-static-token-for-swml"
@@ -80,8 +81,8 @@ class KilledServer:
         """Of the taps that the server asks for itself."""
         self.max_files = 0
         """Descriptors that the server may have; 0 for as many as there are."""
-        self.http_port = _free_port(socket.SOCK_STREAM)
-        self.rtp_port = _free_port(socket.SOCK_DGRAM)
+        self.http_port = free_port(socket.SOCK_STREAM)
+        self.rtp_port = free_port(socket.SOCK_DGRAM)
         self.log = ""
         self._process: Process | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -116,7 +117,13 @@ class KilledServer:
             },
         )
         self._reading = asyncio.create_task(self._read(), name="read the log")
-        await until(lambda: "recordings: " in self.log, 60)
+        process = self._process
+        await until(
+            lambda: "recordings: " in self.log or process.returncode is not None, 60
+        )
+        if process.returncode is not None:
+            self._process = None
+            raise RuntimeError(f"the server did not start:\n{self.log}")
 
     @property
     def tap_uri(self) -> str:
@@ -368,10 +375,3 @@ def _log_of(
 
 def _mark(audio: Audio) -> bytes:
     return audio[:MARK].tobytes()
-
-
-def _free_port(kind: socket.SocketKind) -> int:
-    with closing(socket.socket(socket.AF_INET, kind)) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

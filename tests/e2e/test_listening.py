@@ -142,6 +142,7 @@ async def test_both_tones_of_a_call_are_heard_from_its_middle_on(
         assert np.array_equal(here.audio(recording), reference(sent_by(call), "PCMU"))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("named", ["speak", "listen"])
 async def test_both_sides_of_a_call_are_kept_apart_or_mixed(
     tmp_path: Path, named: str
@@ -217,6 +218,7 @@ async def test_sound_is_out_soon_after_its_packet_came_in(
     assert 0 < median <= 0.3
 
 
+@pytest.mark.alone
 async def test_twenty_listen_to_one_tap(tmp_path: Path) -> None:
     request = CallRequest(seconds=None)
     async with listening_rig(tmp_path, request) as (here, call, page):

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import numpy as np
+import pytest
 
 from relay_client.simulator import CallRequest, MediaOptions, SentAudio, SimCall
 from server.audio import GapCause, Outcome

@@ -11,7 +11,7 @@ import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from relay_client.simulator import (
 from server.library.recording import Recording
 from tests.e2e.rig import PROJECT, TOKEN, reference, sent_by, until
 from tests.e2e.together import together
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 STATIC = "a-static-token-for-swml"
@@ -69,7 +70,7 @@ class Served:
 async def served(
     directory: Path, transport: str, **settings: str
 ) -> AsyncIterator[Served]:
-    http_port, rtp_port = _free_port(socket.SOCK_STREAM), _free_port(socket.SOCK_DGRAM)
+    http_port, rtp_port = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_DGRAM)
     uris = {
         "ws": f"ws://127.0.0.1:{http_port}/tap",
         "rtp": f"rtp://127.0.0.1:{rtp_port}",
@@ -115,13 +116,6 @@ async def _read(process: Process, lines: list[str]) -> None:
     assert process.stderr is not None
     async for line in process.stderr:
         lines.append(line.decode())
-
-
-def _free_port(kind: socket.SocketKind) -> int:
-    with closing(socket.socket(socket.AF_INET, kind)) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def _receiving(server: Served, count: int) -> None:
