@@ -286,3 +286,34 @@ def test_pads_are_in_order_and_no_longer_than_the_time_that_passed(
     assert places == sorted(places)
     assert all(pad.length > 0 and pad.before <= clock.received for pad in pads)
     assert sum(pad.length for pad in pads) / RATE <= now - 50.0 + 0.001
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 70), st.integers(-9, 9)), min_size=2, max_size=9)
+)
+def test_messages_taken_at_once_leave_the_clock_as_one_by_one(
+    batches: list[tuple[int, int]],
+) -> None:
+    at_once, one_by_one = ArrivalClock(RATE), ArrivalClock(RATE)
+    now = 1000.0
+    for clock in (at_once, one_by_one):
+        clock.receive(160, now)
+    for count, late_ms in batches:
+        times = [now + 0.02 * n for n in range(1, count + 1)]
+        times[count // 2] += late_ms / 1000
+        assert at_once.receive_steady(160, times)
+        for each in times:
+            assert not one_by_one.receive(160, each)
+        now += 0.02 * count
+        for later in (now, now + 0.5):
+            assert at_once.missing(later) == one_by_one.missing(later)
+
+
+def test_the_least_lag_may_take_its_turn_at_the_first_of_many_messages() -> None:
+    clock = ArrivalClock(RATE)
+    clock.receive(160, 0.0)
+    assert clock.receive_steady(160, [0.02 * n for n in range(1, 50)])
+    # A second after the first message, so that a turn is due with this one.
+    assert clock.receive_steady(160, [1.005, 1.02, 1.04])
+    assert clock.missing(1.04) == 0
+    assert clock.missing(2.04) == RATE
