@@ -107,6 +107,8 @@ class Deck:
         self._streams: dict[str, TapStream] = {}
         self._slots: list[list[TapStream]] = [[] for _ in range(SLOTS)]
         self._finishing: set[asyncio.Task[None]] = set()
+        self._ending: dict[str, TapStream] = {}
+        """Those that are over and not among the recent ones yet."""
         self._attended = Attended()
         self._tick = 0
 
@@ -218,7 +220,8 @@ class Deck:
         """Describe the live taps, then those that ended last, newest first."""
         live = islice(reversed(self._rendezvous.taps.values()), limit)
         described = [self.status(tap) for tap in live]
-        return [*described, *self.recent][:limit]
+        ending = [self._describe(each) for each in reversed(self._ending.values())]
+        return [*described, *ending, *self.recent][:limit]
 
     def status(self, tap: Tap) -> TapStatus:
         """Describe a tap as it is now."""
@@ -329,6 +332,7 @@ class Deck:
         name = f"finish {tap.control_id}"
         task = asyncio.create_task(self._finish_stream(stream), name=name)
         self._finishing.add(task)
+        self._ending[tap.control_id] = stream
         task.add_done_callback(self._finishing.discard)
         self._tell_state(stream)
 
@@ -347,6 +351,7 @@ class Deck:
         self._counters.observe(tap.control_id, tap.session.drops)
         self._counters.forget(tap.control_id)
         verdict = verdict_of_tap(stream.verdicts)
+        self._ending.pop(tap.control_id, None)
         status = self.recent.add(replace(self._describe(stream), verdict=verdict))
         self._forwards.forget(tap.control_id)
         self._on_ended(status)

@@ -33,7 +33,11 @@ MAX_TABLES = 16
 MIN_TOGETHER = 8
 """Fewer datagrams of one length are faster one by one."""
 
-_FIRST_SLOTS = 64
+FIRST_BYTES = 128 * 1024 * 1024
+"""Of payloads, for which a table has room from the start: 13,000 sources of G.711. The
+system gives memory for what is used of it; growing would copy it all in one go, which
+holds up the reading for as long as the socket's buffer lasts."""
+MIN_SLOTS, MAX_FIRST_SLOTS = 64, 16_384
 _SEQUENCE_STEP = 1 << 32
 
 Flags = npt.NDArray[np.bool_]
@@ -183,8 +187,12 @@ class _Table:
     def __init__(self, length: int) -> None:
         self.length = length
         self._slots = Slots()
-        slots = _FIRST_SLOTS
-        self._free = list(range(slots - 1, NOBODY, -1))
+        payload = max(1, length - HEADER_BYTES)
+        slots = min(FIRST_BYTES // (LANE_PACKETS * payload), MAX_FIRST_SLOTS)
+        slots = max(slots, MIN_SLOTS)
+        self._free: list[int] = []
+        self._never_used = NOBODY + 1
+        """The first slot that nobody has had."""
         self.expected = np.zeros(slots, np.uint64)
         self.fill = np.zeros(slots, np.intp)
         self.jitter = np.zeros(slots)
@@ -230,9 +238,13 @@ class _Table:
 
     def take_slot(self, source: SourceKey) -> int:
         """Return the slot of a source that has none."""
-        if not self._free:
-            self._grow()
-        slot = self._free.pop()
+        if self._free:
+            slot = self._free.pop()
+        else:
+            slot = self._never_used
+            self._never_used += 1
+            if slot == len(self.fill):
+                self._grow()
         self._slots.add(source, slot)
         return slot
 
@@ -263,7 +275,6 @@ class _Table:
             longer = np.zeros((2 * slots, *column.shape[1:]), column.dtype)
             longer[:slots] = column
             setattr(self, name, longer)
-        self._free += range(2 * slots - 1, slots - 1, -1)
 
 
 def _indices(flags: Flags) -> list[int]:

@@ -89,6 +89,9 @@ async def test_what_a_full_disk_refuses_is_told_and_recording_goes_on(
             await until(lambda: len(sent_by(ending)) > 60)
             await ending.hang_up()
             await until(lambda: here.server.deck.finishing == 1)
+            told = {each.call_id: each for each in here.server.deck.statuses()}
+            assert told[ending.call_id].has_ended
+            assert len(told) == 3
             await until(lambda: "cannot be kept yet" in caplog.text)
             assert len(here.server.library) == 0
             ballast.unlink()

@@ -248,7 +248,8 @@ def test_a_batch_is_used_again_for_other_datagrams() -> None:
     assert batch.data(0) == b"other"
 
 
-def test_lanes_grow_with_the_number_of_taps() -> None:
+def test_lanes_grow_with_the_number_of_taps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.rtp.lanes.FIRST_BYTES", 0)
     taps = Taps(len(SOURCES))
     assert taps.step(10) == 8 * len(SOURCES)
     for target in taps.sessions:
