@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from server.library.store import Library
 from server.metrics import Metrics
 from server.taps.refusal import TapRefusedError
 from server.taps.status import ForwardStatus, StartTap, TapStatus
+from server.transports.http_access import Access
 from server.transports.http_api import Readiness, TapNotFound, TapPage
 from server.transports.http_app import make_http_app
 from server.transports.http_connections import ConnectionGuard
@@ -30,6 +31,7 @@ from server.transports.http_problem import Handler
 from server.transports.http_whep import Answer
 from server.webrtc.mixdown import Layout
 from server.webrtc.offer import Offer
+from tests.described import AnswerChecker
 
 TOKEN = "a token that nobody guesses"
 Client = TestClient[web.Request, web.Application]
@@ -159,18 +161,32 @@ class Deck:
     library: Library
     metrics: Metrics
     events: EventHub
+    answers: AnswerChecker
+    """Holds every answer against openapi.json; `running` asserts that they fit."""
 
 
 @asynccontextmanager
 async def running(
-    root: Path, *, token: str = "", remote: str | None = None
+    root: Path,
+    *,
+    token: str = "",
+    remote: str | None = None,
+    access: Access | None = None,
+    undo_s: float = 0.0,
+    routes: Sequence[tuple[str, str, Handler]] = (),
+    is_as_described: bool = True,
 ) -> AsyncIterator[Deck]:
-    """Serve an application; with `remote`, as if every request came from there."""
+    """Serve an application; with `remote`, as if every request came from there.
+
+    At the end, everything that it answered must have been as openapi.json says, unless
+    a test lets it lie.
+    """
     library = Library(root)
     library.open()
     taps = FakeTaps()
     metrics = Metrics(taps.statuses)
     events = FakeEvents()
+    access = access or Access(token)
     app = make_http_app(
         taps=taps,
         forwards=taps,
@@ -178,7 +194,8 @@ async def running(
         events=events,
         library=library,
         metrics=metrics,
-        api_token=token,
+        access=access,
+        undo_s=undo_s,
         guard=ConnectionGuard(),
     )
 
@@ -193,10 +210,22 @@ async def running(
     async def answer_tap(_: web.Request) -> web.Response:
         return web.Response(text="a tap")
 
+    for method, path, handler in routes:
+        app.router.add_route(method, path, handler)
     app.router.add_get("/tap", answer_tap)
     app.router.add_get("/tap/{token}", answer_tap)
+    checker = AnswerChecker()
+    checker.add_to(app)
     async with TestClient(TestServer(app)) as client:
-        yield Deck(client, taps, library, metrics, events.hub)
+        yield Deck(client, taps, library, metrics, events.hub, checker)
+    assert not (is_as_described and checker.faults), "\n".join(checker.faults)
+
+
+def app_of(deck: Deck) -> web.Application:
+    """Return the application that is asked."""
+    app = deck.client.app
+    assert app is not None
+    return app
 
 
 async def raw_status(deck: Deck, target: str) -> int:
