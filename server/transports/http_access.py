@@ -19,6 +19,8 @@ COOKIE = "tapdeck_token"
 SIGN_IN_PATH = "/login"
 OPEN_ROUTES = frozenset({"/healthz", "/readyz", SIGN_IN_PATH, "/ui/{name}"})
 """Routes that tell nothing: states for probes, and the sign-in page."""
+PAGE_ROUTES = frozenset({"/", "/recordings", "/recordings/{id}"})
+"""Routes that people open: strangers are led to the sign-in page."""
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -87,7 +89,7 @@ class Access:
             return
         if not self.has_token:
             _check_local(request)
-        elif name == "/":
+        elif name in PAGE_ROUTES:
             raise web.HTTPSeeOther(SIGN_IN_PATH)
         else:
             raise ProblemError(

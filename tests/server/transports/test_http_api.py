@@ -698,6 +698,7 @@ class TestOpenApi:
             if route.resource is not None and route.method != "HEAD"
         }
         pages = {("/", "get"), ("/ui/{name}", "get"), ("/login", "get")}
+        pages |= {("/recordings", "get"), ("/recordings/{id}", "get")}
         pages |= {("/login", "post"), ("/tap", "get"), ("/tap/{token}", "get")}
 
         assert document["openapi"] == "3.1.0"
