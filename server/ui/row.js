@@ -53,8 +53,12 @@ function who(one) {
       make("span", { class: "arrow" }, " → "),
       make("span", {}, format.party(one.to)),
     ),
-    make("p", { class: "facts", title: `Call ${one.call_id}\nRecording ${one.id}` }, format.joined(...facts)),
-    one.tags.length ? make("p", { class: "tags" }, ...one.tags.map((tag) => make("span", { class: "tag" }, tag))) : null,
+    make(
+      "div",
+      { class: "facts-line" },
+      make("p", { class: "facts", title: `Call ${one.call_id}\nRecording ${one.id}` }, format.joined(...facts)),
+      ...one.tags.map((tag) => make("span", { class: "tag" }, tag)),
+    ),
   );
 }
 

@@ -72,6 +72,17 @@ class Page:
             features=[{"name": "prefers-color-scheme", "value": theme}],
         )
 
+    async def be_offline(self, is_offline: bool) -> None:
+        """Cut the page off from every server, or join it again."""
+        await self._call("Network.enable")
+        await self._call(
+            "Network.emulateNetworkConditions",
+            offline=is_offline,
+            latency=0,
+            downloadThroughput=-1,
+            uploadThroughput=-1,
+        )
+
     async def screenshot(self) -> bytes:
         """Return what is on the screen as a PNG."""
         answer = await self._call("Page.captureScreenshot", format="png")
