@@ -22,6 +22,7 @@ export function listenToKeys(act) {
     ["End", () => act.seek(Infinity)],
     ["m", () => act.muteAll()],
     ["s", () => act.skipSilence()],
+    ["v", () => act.spectrum()],
     [",", () => act.toEvent(-1)],
     [".", () => act.toEvent(1)],
     ["<", () => act.faster(-1)],

@@ -7,6 +7,7 @@ import { listenToKeys } from "/ui/keys.js";
 import { showMixer } from "/ui/mixer.js";
 import { Playback, SPEEDS } from "/ui/playback.js";
 import { silencesOf } from "/ui/silence.js";
+import { MOST_S, Spectra } from "/ui/spectrum.js";
 import { Timeline } from "/ui/timeline.js";
 import { Viewport } from "/ui/viewport.js";
 
@@ -25,10 +26,11 @@ export class Listening {
       onPosition: (seconds) => this.showPosition(seconds),
     });
     byId("timeline").dataset.channels = Math.min(channels, 4);
-    this.showFaders = showMixer(byId("mixer"), this.playback, recording.channel_map);
+    this.mixer = showMixer(byId("mixer"), this.playback, recording.channel_map);
     this.timeline = new Timeline(byId("timeline"), {
       view: this.view,
       store,
+      spectra: new Spectra(recording.id, store.whole, () => this.redraw()),
       marks,
       isMuted: (channel) => this.playback.isMuted(channel),
       onSeek: (seconds) => this.seek(seconds),
@@ -46,6 +48,7 @@ export class Listening {
     byId("zoom-fit").addEventListener("click", () => this.fit());
     byId("link").addEventListener("click", () => this.copyLink());
     byId("skip").addEventListener("change", () => this.setSkipping(byId("skip").checked));
+    byId("spectrum").addEventListener("change", () => this.setSpectrum(byId("spectrum").checked));
     byId("speed").addEventListener("change", () => this.playback.setSpeed(Number(byId("speed").value)));
     addEventListener("hashchange", () => this.seekToAddress());
     byId("audio").addEventListener("error", () => showNotice("The audio cannot be played. It may have been deleted; reload the page to see."));
@@ -86,6 +89,21 @@ export class Listening {
     attempt(async () => {
       this.playback.silences = silencesOf(await this.store.overall());
     });
+  }
+
+  spectrum() {
+    byId("spectrum").checked = !byId("spectrum").checked;
+    this.setSpectrum(byId("spectrum").checked);
+  }
+
+  setSpectrum(isOn) {
+    this.timeline.isSpectrum = isOn;
+    // What is longer is shown from its position on, as much as can be.
+    if (isOn && this.view.span > MOST_S) {
+      this.view.zoom(MOST_S / this.view.span, this.playback.position);
+      this.show();
+    }
+    this.redraw();
   }
 
   faster(steps) {
@@ -138,6 +156,7 @@ export class Listening {
   showPosition(seconds) {
     if (this.playback.isPlaying && this.view.reveal(seconds)) this.redraw();
     this.timeline?.setPosition(seconds);
+    this.mixer?.showLevels();
     setText(byId("position"), format.clock(seconds, 1));
     const slider = byId("timeline");
     slider.setAttribute("aria-valuenow", seconds.toFixed(1));
@@ -151,7 +170,8 @@ export class Listening {
     setText(byId("duration"), format.clock(this.duration, 1));
     byId("timeline").setAttribute("aria-valuemax", this.duration.toFixed(1));
     byId("zoom-fit").disabled = byId("zoom-out").disabled = this.view.isWhole;
-    this.showFaders();
+    this.mixer.show();
+    this.mixer.showLevels();
     this.redraw();
   }
 }

@@ -4,6 +4,7 @@ import { audioPath } from "/ui/api.js";
 import { silenceAt } from "/ui/silence.js";
 
 export const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3];
+const METER_SAMPLES = 1024;
 const FADE_S = 0.015; // a jump in level would click
 
 export class Playback {
@@ -12,6 +13,7 @@ export class Playback {
     Object.assign(this, { audio, channels, duration, onChange, onPosition });
     this.faders = Array.from({ length: channels }, () => ({ volume: 1, isMuted: false, isSolo: false }));
     this.silences = [];
+    this.meters = [];
     this.isSkipping = false;
     audio.src = audioPath(id);
     for (const name of ["play", "pause", "ratechange", "ended"]) audio.addEventListener(name, onChange);
@@ -76,12 +78,26 @@ export class Playback {
     this.gains = this.levels().map((level, channel) => {
       const gain = new GainNode(this.context, { gain: level });
       splitter.connect(gain, channel);
+      this.meters.push(this.meter(gain));
       const sides = this.channels === 2 ? [channel] : [0, 1];
       for (const side of sides) gain.connect(merger, 0, side);
       return gain;
     });
-    this.output = merger;
     merger.connect(this.context.destination);
+  }
+
+  meter(node) {
+    const analyser = new AnalyserNode(this.context, { fftSize: METER_SAMPLES });
+    node.connect(analyser);
+    return analyser;
+  }
+
+  /** Return the peak of what is heard of a channel right now, of 1. */
+  peakOf(channel) {
+    if (!this.isPlaying || !this.meters[channel]) return 0;
+    this.heard ??= new Float32Array(METER_SAMPLES);
+    this.meters[channel].getFloatTimeDomainData(this.heard);
+    return this.heard.reduce((most, each) => Math.max(most, Math.abs(each)), 0);
   }
 
   follow() {

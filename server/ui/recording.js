@@ -6,7 +6,7 @@ import { showDetails } from "/ui/details.js";
 import { byId, setText } from "/ui/dom.js";
 import { marksOf, showEvidence } from "/ui/evidence.js";
 import * as format from "/ui/format.js";
-import { attempt, showNotice, startFrame } from "/ui/frame.js";
+import { attempt, startFrame } from "/ui/frame.js";
 import { Listening } from "/ui/listening.js";
 import { PeakStore } from "/ui/peaks.js";
 
@@ -38,6 +38,7 @@ function showDownloads(recording) {
   wav.download = `${id}.wav`;
   json.href = recordingPath(id);
   json.download = `${id}.json`;
+  byId("actions").hidden = false;
 }
 
 async function showAudio(recording) {
@@ -67,5 +68,5 @@ try {
 } catch (error) {
   const isGone = error.status === 404;
   setText(byId("title"), isGone ? "There is no such recording" : "This recording cannot be shown");
-  showNotice(isGone ? "It may have been deleted, or the address was cut short. All there are is under Recordings." : error.message);
+  setText(byId("sub"), isGone ? "It may have been deleted, or the address was cut short. All that there are is under Recordings." : error.message);
 }

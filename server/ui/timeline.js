@@ -3,6 +3,7 @@
 import { make } from "/ui/dom.js";
 import { clock } from "/ui/format.js";
 import { KINDS } from "/ui/evidence.js";
+import { drawSpectrum } from "/ui/spectrum.js";
 import { coloursOf, drawDigits, drawLane, drawLineAt, drawMark, drawRuler, RULER } from "/ui/wave.js";
 
 const CLICK_PX = 4; // what moves less is no drag
@@ -11,8 +12,9 @@ const LEAST_PEAK = 3000; // quieter audio is drawn no larger than as if it had t
 
 export class Timeline {
   /** `onSeek` gets the seconds that were clicked. */
-  constructor(box, { view, store, marks, isMuted, onSeek }) {
-    Object.assign(this, { box, view, store, marks, isMuted, onSeek });
+  constructor(box, { view, store, spectra, marks, isMuted, onSeek }) {
+    Object.assign(this, { box, view, store, spectra, marks, isMuted, onSeek });
+    this.isSpectrum = false;
     this.base = make("canvas", { "aria-hidden": "true" });
     this.top = make("canvas", { "aria-hidden": "true" });
     this.position = 0;
@@ -61,7 +63,9 @@ export class Timeline {
     const { colours, lane: height } = this;
     const top = RULER + channel * height;
     const colour = this.isMuted(channel) ? colours.line : colours[`channel-${channel % 2}`];
-    drawLane(context, this.view, this.store, { channel, top, height, colour, line: colours.line, gain: this.gain() });
+    const image = this.isSpectrum ? this.spectra.of(this.view) : null;
+    if (image) drawSpectrum(context, this.view, image, { channel, top, height, colour });
+    else drawLane(context, this.view, this.store, { channel, top, height, colour, line: colours.line, gain: this.gain() });
     context.fillStyle = colours.line;
     context.fillRect(0, Math.round(top), this.view.width, 1);
     const marks = this.marks.filter((mark) => (mark.channel ?? channel) === channel);

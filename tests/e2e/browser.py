@@ -88,6 +88,11 @@ class Page:
         answer = await self._call("Page.captureScreenshot", format="png")
         return base64.b64decode(answer["data"])
 
+    async def heap_bytes(self) -> int:
+        """Return what the page's scripts hold, once garbage is collected."""
+        await self._call("HeapProfiler.collectGarbage")
+        return int((await self._call("Runtime.getHeapUsage"))["usedSize"])
+
     async def press(self, key: str) -> None:
         """Press a key and let it go."""
         text = "\r" if key == "Enter" else key if len(key) == 1 else ""

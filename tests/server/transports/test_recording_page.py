@@ -206,15 +206,33 @@ async def test_what_happened_is_drawn_listed_and_reached(tmp_path: Path) -> None
         await page.until(f"{AT} === 9")
 
 
-def _pixel(second: float, lane: int) -> str:
-    """Return a script for the opacity of a place a quarter down in a lane."""
-    x, y = second / SECONDS, lane / 2 + 0.125
+def _pixel(second: float, lane: int, down: float = 0.25) -> str:
+    """Return a script for the opacity of a place this far down in one of two lanes."""
+    x, y = second / SECONDS, (lane + down) / 2
     return f"""(() => {{
       const canvas = document.querySelector('#timeline canvas');
       const ruler = 26 * devicePixelRatio;
       const at = [canvas.width * {x}, ruler + (canvas.height - ruler) * {y}];
       return canvas.getContext('2d').getImageData(...at, 1, 1).data[3];
     }})()"""
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "ULAW"])
+async def test_the_spectrum_shows_a_tone_at_its_frequency(
+    tmp_path: Path, subtype: str
+) -> None:
+    audio = [tones(SECONDS, RATE, 1000), tones(SECONDS, RATE, 3000)]
+    async with opened(tmp_path) as (deck, page):
+        await show(deck, page, keep(deck, audio, subtype))
+
+        await page.press("v")
+
+        # 4 kHz are as high as a lane: the tones are a quarter and three quarters up.
+        # The waveform fills the lane until the spectrum comes.
+        await page.until(f"{_pixel(7, 0, down=0.25)} < 60")
+        assert await page.evaluate(_pixel(7, 0, down=0.75)) > 200
+        assert await page.evaluate(_pixel(7, 1, down=0.25)) > 200
+        assert await page.evaluate(_pixel(7, 1, down=0.75)) < 60
 
 
 async def test_silence_is_skipped_and_speed_is_set(tmp_path: Path) -> None:
@@ -317,7 +335,7 @@ async def test_one_that_is_gone_says_what_to_do(tmp_path: Path) -> None:
     async with opened(tmp_path) as (deck, page):
         await page.open(str(deck.client.make_url("/recordings/20261122T161702123Z-a2")))
 
-        await page.until("notice.innerText.includes('may have been deleted')")
+        await page.until("sub.innerText.includes('may have been deleted')")
         assert "no such recording" in await page.evaluate("title.innerText")
         assert all("404" in trouble for trouble in page.trouble)
         page.trouble.clear()
