@@ -25,7 +25,6 @@ export class Listening {
       onChange: () => this.show(),
       onPosition: (seconds) => this.showPosition(seconds),
     });
-    byId("timeline").dataset.channels = Math.min(channels, 4);
     this.mixer = showMixer(byId("mixer"), this.playback, recording.channel_map);
     this.timeline = new Timeline(byId("timeline"), {
       view: this.view,

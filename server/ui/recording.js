@@ -10,6 +10,8 @@ import { attempt, startFrame } from "/ui/frame.js";
 import { Listening } from "/ui/listening.js";
 import { PeakStore } from "/ui/peaks.js";
 
+const MOST_LANES = 4; // that get their full height
+
 const id = decodeURIComponent(location.pathname.split("/").at(-1));
 
 function showHead(recording) {
@@ -44,8 +46,10 @@ function showDownloads(recording) {
 async function showAudio(recording) {
   const store = new PeakStore(id, () => listening?.redraw());
   let listening = null;
-  await store.open();
+  // Its room is there before its content, so that nothing below has to move.
+  byId("deck").dataset.channels = Math.min(recording.channels, MOST_LANES);
   byId("deck").hidden = false;
+  await store.open();
   listening = new Listening(recording, store, marksOf(recording));
   return listening;
 }
@@ -58,7 +62,10 @@ async function start() {
   new Annotations(recording);
   byId("recording").hidden = false;
   let listening = null;
-  if (recording.has_audio) await attempt(async () => { listening = await showAudio(recording); });
+  if (recording.has_audio) {
+    const isFine = await attempt(async () => { listening = await showAudio(recording); });
+    byId("deck").hidden = !isFine;
+  }
   showEvidence(byId("evidence"), byId("evidence-none"), recording, (seconds) => listening?.seek(seconds));
 }
 

@@ -11,12 +11,14 @@ import { VirtualList } from "/ui/virtual.js";
 
 const PAGE = 100;
 const UPDATE_EVERY_MS = 4000;
+const FULL_EVERY = 3; // updates
 const TYPING_MS = 120;
 
 let filters = filtersOfAddress();
 let items = [];
 let cursor = null;
 let asking = new AbortController();
+let round = 0;
 let isLoadingOlder = false;
 let hasFailed = false;
 
@@ -27,9 +29,19 @@ const list = new VirtualList(byId("recordings"), {
   onNearEnd: loadOlder,
 });
 
-/** Ask for the newest, and keep what was fetched below them. */
+/** Look whether there is a newer one; now and then, whether anything else has changed. */
 async function update() {
   const { signal } = asking;
+  round += 1;
+  if (items.length && round % FULL_EVERY) {
+    const newest = await getJson(apiPathOf(filters, null, 1), { signal });
+    if (newest.items[0]?.id === items[0].id) return;
+  }
+  await updateAll(signal);
+}
+
+/** Ask for the newest, and keep what was fetched below them. */
+async function updateAll(signal) {
   const page = await getJson(apiPathOf(filters, null, PAGE), { signal });
   const oldest = page.items.at(-1)?.id ?? "";
   // The page says everything about its own span.

@@ -72,6 +72,16 @@ class Page:
             features=[{"name": "prefers-color-scheme", "value": theme}],
         )
 
+    async def controls(self) -> list[tuple[str, str]]:
+        """Return the role and the name of all that can have the focus."""
+        await self._call("Accessibility.enable")
+        tree = await self._call("Accessibility.getFullAXTree")
+        return [
+            (node["role"]["value"], node.get("name", {}).get("value", ""))
+            for node in tree["nodes"]
+            if any(each["name"] == "focusable" for each in node.get("properties", ()))
+        ]
+
     async def be_offline(self, is_offline: bool) -> None:
         """Cut the page off from every server, or join it again."""
         await self._call("Network.enable")

@@ -1,6 +1,6 @@
 """Takes pictures of the pages, of simulated calls, at three widths and in both themes.
 
-    python -m tests.screenshots [folder]
+Run it as `python -m tests.screenshots [folder]`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ CHANGES = (
 
 async def take(folder: Path) -> None:
     """Place the calls, wait for their recordings and look at every page."""
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         async with (
@@ -89,7 +88,8 @@ async def _pause(page: Page, caller: str) -> None:
 
 
 async def _ask(page: Page, method: str, path: str, body: object = None) -> Any:
-    options: dict[str, Any] = {"method": method, "headers": {"Content-Type": "application/json"}}
+    headers = {"Content-Type": "application/json"}
+    options: dict[str, Any] = {"method": method, "headers": headers}
     if body is not None:
         options["body"] = json.dumps(body)
     return await page.evaluate(
@@ -130,4 +130,6 @@ _ASKED = """performance.getEntriesByType('resource')
     .filter((each) => each.name.includes('/recordings')).length"""
 
 if __name__ == "__main__":
-    asyncio.run(take(Path(sys.argv[1] if len(sys.argv) > 1 else "screenshots")))
+    target = Path(sys.argv[1] if len(sys.argv) > 1 else "screenshots")
+    target.mkdir(parents=True, exist_ok=True)
+    asyncio.run(take(target))
