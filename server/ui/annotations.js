@@ -1,6 +1,6 @@
 // What people add to a recording: tags, a note, a legal hold.
 
-import { patchJson, recordingPath } from "/ui/api.js";
+import { patchJson, recordingPath, taggedPath } from "/ui/api.js";
 import { byId, icon, make, setText } from "/ui/dom.js";
 import { attempt, showNotice } from "/ui/frame.js";
 
@@ -34,7 +34,7 @@ export class Annotations {
     return make(
       "li",
       { class: "tag" },
-      tag,
+      make("a", { href: taggedPath(tag) }, tag),
       make("button", { type: "button", "aria-label": `Remove tag ${tag}`, click: remove }, icon("close")),
     );
   }

@@ -54,4 +54,5 @@ export const recordingPath = pathOf;
 export const audioPath = (id) => `${pathOf(id)}/audio`;
 export const downloadPath = (id) => `${pathOf(id)}/audio?download=true`;
 export const peaksPath = (id) => `${pathOf(id)}/peaks`;
+export const taggedPath = (tag) => `/recordings?${new URLSearchParams({ tag })}`;
 export const pagePath = (id) => `/recordings/${encodeURIComponent(id)}`;

@@ -2,13 +2,13 @@
 
 const SMALL_S = 5;
 const LARGE_S = 30;
-const TYPED = "input:not([type=range]):not([type=checkbox]), textarea";
+const TYPED = "input:not([type=range]):not([type=checkbox]), textarea, select";
 const OWN = new Map([
-  [" ", "button, a, summary, [type=checkbox], select"],
-  ["ArrowLeft", "[type=range], select"],
-  ["ArrowRight", "[type=range], select"],
-  ["Home", "[type=range], select"],
-  ["End", "[type=range], select"],
+  [" ", "button, a, summary, [type=checkbox]"],
+  ["ArrowLeft", "[type=range]"],
+  ["ArrowRight", "[type=range]"],
+  ["Home", "[type=range]"],
+  ["End", "[type=range]"],
 ]);
 
 /** Listen to keys; `act` does what they stand for. */

@@ -1,6 +1,6 @@
 // One recording as a row of a list.
 
-import { downloadPath, pagePath } from "/ui/api.js";
+import { downloadPath, pagePath, taggedPath } from "/ui/api.js";
 import { icon, make } from "/ui/dom.js";
 import * as format from "/ui/format.js";
 import { drawSpark } from "/ui/spark.js";
@@ -57,7 +57,7 @@ function who(one) {
       "div",
       { class: "facts-line" },
       make("p", { class: "facts", title: `Call ${one.call_id}\nRecording ${one.id}` }, format.joined(...facts)),
-      ...one.tags.map((tag) => make("span", { class: "tag" }, tag)),
+      ...one.tags.map((tag) => make("a", { class: "tag", href: taggedPath(tag) }, tag)),
     ),
   );
 }

@@ -100,6 +100,19 @@ async def test_what_is_typed_narrows_the_list_and_the_address_says_it(
         assert await page.evaluate("location.search") == ""
 
 
+async def test_a_tag_leads_to_all_that_have_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (deck, page):
+        tagged = publish(deck.library, tags=("a & b",))
+        other = publish(deck.library, minutes=1)
+        await show(deck, page)
+        await shows(page, other, tagged)
+
+        await page.click(".tag")
+
+        await shows(page, tagged)
+        assert await page.evaluate("location.search") == "?tag=a+%26+b"
+
+
 async def test_filters_go_back_and_forth_with_the_address(tmp_path: Path) -> None:
     async with opened(tmp_path) as (deck, page):
         whole = publish(deck.library, direction="speak")
