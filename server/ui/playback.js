@@ -35,8 +35,7 @@ export class Playback {
       return;
     }
     this.connect();
-    await this.context.resume();
-    await this.audio.play();
+    await Promise.all([this.context.resume(), this.audio.play()]);
   }
 
   seek(seconds) {
@@ -102,13 +101,18 @@ export class Playback {
 
   follow() {
     if (this.audio.paused) return;
-    const silence = this.isSkipping && silenceAt(this.silences, this.position);
-    if (silence && !this.audio.seeking && silence.end > this.position) this.audio.currentTime = silence.end;
     this.tell();
     requestAnimationFrame(() => this.follow());
   }
 
+  /** Tell the position; called in the background as well, where no frames are drawn. */
   tell() {
+    if (this.isSkipping && this.isPlaying && !this.audio.seeking) this.leaveSilence();
     this.onPosition(this.position);
+  }
+
+  leaveSilence() {
+    const silence = silenceAt(this.silences, this.position);
+    if (silence) this.audio.currentTime = silence.end;
   }
 }
