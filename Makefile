@@ -5,6 +5,7 @@
 #   make test                   all tests but those below, and the coverage gate
 #   make test-interop           the tests with the official SignalWire SDK
 #   make bench [ARGS=--quick]   what it costs, beside other receivers, on this machine
+#   make screenshots            the pages at three widths, light and dark, into screenshots/
 #   make lint                   ruff and mypy; changes nothing
 #   make format                 ruff, changing what it can
 
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 # What the shell that calls make has active must not leak in.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo serve test test-interop bench lint format
+.PHONY: help demo serve test test-interop bench screenshots lint format
 # Two installations into one environment would trip over each other.
 .NOTPARALLEL:
 
@@ -41,6 +42,9 @@ test-interop: $(VENV)/.installed-interop
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m tests.bench $(ARGS)
+
+screenshots: $(VENV)/.installed-test
+	$(BIN)/python -m tests.screenshots $(ARGS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check

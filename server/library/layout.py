@@ -25,7 +25,8 @@ AUDIT_NAME = ".audit.jsonl"
 AUDIO_SUFFIX = ".wav"
 DOCUMENT_SUFFIX = ".json"
 DRAFT_SUFFIX = ".json.new"
-COPY_SUFFIXES = (".flac", ".opus")
+PEAKS_SUFFIX = ".peaks"
+COPY_SUFFIXES = (".flac", ".opus", PEAKS_SUFFIX)
 """Of what may be made of the audio later, beside it."""
 JOURNAL_SUFFIX = ".journal"
 ANNOUNCED_SUFFIX = ".tap"
@@ -91,7 +92,7 @@ class Layout:
         return self._day_folder(recording_id) / (recording_id + DOCUMENT_SUFFIX)
 
     def copies(self, recording_id: str) -> tuple[Path, ...]:
-        """Return where copies of the audio are, if there are any."""
+        """Return where what was made of the audio is, if it was."""
         audio = self.audio(recording_id)
         return tuple(audio.with_suffix(suffix) for suffix in COPY_SUFFIXES)
 

@@ -11,7 +11,8 @@ import soundfile
 from server.library.document import read_document
 from server.library.files import sha256_of
 from server.library.index import RecordingIndex
-from server.library.layout import Layout, is_recording_id
+from server.library.layout import PEAKS_SUFFIX, Layout, is_recording_id
+from server.library.peak_files import make_peaks
 from server.library.reconcile import entry_of
 from server.library.recording import Recording
 from server.library.rows import abridged
@@ -46,7 +47,8 @@ class Verifier:
     Args:
         layout: Where the files are.
         index: What is listed.
-        is_repairing: Put the index right where it is wrong. Files are never changed.
+        is_repairing: Put the index right where it is wrong, and remove peaks that are;
+            they are made anew. Recordings are never changed.
     """
 
     def __init__(
@@ -106,12 +108,18 @@ class Verifier:
         self, recording_id: str, problems: list[str], recording: Recording | None
     ) -> Finding:
         listed = self._index_problem(recording_id, recording)
-        is_repaired = bool(listed) and self._is_repairing
+        peaks = "" if problems else _peaks_problem(self._layout.audio(recording_id))
+        is_repaired = bool(listed or peaks) and self._is_repairing
+        if is_repaired and peaks:
+            self._peaks(recording_id).unlink(missing_ok=True)
         if is_repaired:
             self._repair(recording_id, recording)
-        ok = not problems and (not listed or is_repaired)
-        every = "; ".join([*problems, *filter(None, [listed])])
+        ok = not problems and (not (listed or peaks) or is_repaired)
+        every = "; ".join([*problems, *filter(None, [listed, peaks])])
         return Finding(recording_id, ok, every, is_repaired)
+
+    def _peaks(self, recording_id: str) -> Path:
+        return self._layout.audio(recording_id).with_suffix(PEAKS_SUFFIX)
 
     def _index_problem(self, recording_id: str, recording: Recording | None) -> str:
         try:
@@ -147,6 +155,17 @@ def audio_problems(recording: Recording, audio: Path) -> Iterator[str]:
     else:
         yield from _differences(recording, header)
     yield from _changes(recording, audio)
+
+
+def _peaks_problem(audio: Path) -> str:
+    """Compare the peaks, if there are any, with what the audio would give."""
+    path = audio.with_suffix(PEAKS_SUFFIX)
+    try:
+        kept = path.read_bytes()
+        made = make_peaks(audio).dump(audio.stat().st_size)
+    except (FileNotFoundError, soundfile.LibsndfileError):
+        return ""
+    return "" if kept == made else "the peaks are not those of the audio"
 
 
 def _differences(recording: Recording, header: _Header) -> Iterator[str]:

@@ -16,6 +16,7 @@ from server.transports.http_audit import AuditLog
 from server.transports.http_connections import ConnectionGuard
 from server.transports.http_events import EventService, HttpEvents
 from server.transports.http_forwards import ForwardService, HttpForwards
+from server.transports.http_peaks import HttpPeaks
 from server.transports.http_problem import problems
 from server.transports.http_session import HttpSession
 from server.transports.http_whep import HttpWhep, Listening
@@ -63,5 +64,6 @@ def make_http_app(
     HttpForwards(forwards).add_to(app)
     HttpWhep(listening).add_to(app)
     HttpEvents(events).add_to(app)
+    HttpPeaks(library).add_to(app)
     Pages(access).add_to(app)
     return app

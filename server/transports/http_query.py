@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, TypeVar
 
@@ -34,6 +35,9 @@ MAX_LISTED = 100
 """Names in one parameter."""
 
 STATES: Final = tuple(state.value for state in Outcome)
+
+MAX_BUCKETS: Final = 1 << 16
+"""Of peaks, in one answer."""
 
 _PARAMETERS = frozenset(
     {"q", "from", "to", "direction", "call_id", "tag", "state", "limit", "cursor"}
@@ -98,6 +102,32 @@ def parse_event_query(request: web.Request) -> tuple[Wanted, str]:
     )
     last_id = request.headers.get("Last-Event-ID", given.get("last_event_id", ""))
     return wanted, last_id
+
+
+@dataclass(frozen=True, slots=True)
+class PeaksQuery:
+    """Which peaks are wanted."""
+
+    zoom: int
+    first: int
+    """Number of the first bucket."""
+    until: int
+    """Number of the first bucket behind them."""
+
+
+def parse_peaks_query(request: web.Request) -> PeaksQuery:
+    """Read which peaks are wanted.
+
+    Raises:
+        ProblemError: A parameter is unknown, repeated or wrong.
+    """
+    given = _parameters(request, frozenset({"zoom", "from", "to"}))
+    first = _whole("from", given.get("from", "0"))
+    until = _whole("to", given.get("to", str(first + MAX_BUCKETS)))
+    if until < first:
+        raise ProblemError(400, "to is not before from.", field="to")
+    zoom = _whole("zoom", given.get("zoom", "0"))
+    return PeaksQuery(zoom, first, min(until, first + MAX_BUCKETS))
 
 
 async def parse_start_tap(request: web.Request) -> StartTap:
@@ -181,6 +211,12 @@ def _listed(
 
 def _flag(name: str, text: str | None) -> bool:
     return _one_of(name, text, ("0", "1")) == "1"
+
+
+def _whole(name: str, text: str) -> int:
+    if re.fullmatch("[0-9]{1,12}", text):
+        return int(text)
+    raise ProblemError(400, f"{name} is a whole number from 0 up.", field=name)
 
 
 def _moment(name: str, text: str | None, *, whole_day: bool = False) -> datetime | None:

@@ -45,6 +45,8 @@ _RECORDING = "/api/v1/recordings/{id}"
 
 PERMISSIONS: Final[Mapping[str, Permission]] = {
     "GET /": Permission(Role.LISTEN),
+    "GET /recordings": Permission(Role.LISTEN),
+    "GET /recordings/{id}": Permission(Role.LISTEN),
     "GET /metrics": Permission(Role.LISTEN),
     "GET /api/v1/openapi.json": Permission(Role.LISTEN),
     "GET /api/v1/access": Permission(Role.LISTEN),
@@ -67,6 +69,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     f"PATCH {_RECORDING}": Permission(Role.MANAGE, "annotate"),
     f"DELETE {_RECORDING}": Permission(Role.MANAGE, "delete"),
     f"POST {_RECORDING}/undo": Permission(Role.MANAGE, "undo"),
+    f"GET {_RECORDING}/peaks": Permission(Role.LISTEN),
     f"GET {_RECORDING}/audio": Permission(Role.LISTEN, "play"),
     f"GET {_RECORDING}/audio?download": Permission(Role.DOWNLOAD, "download"),
 }

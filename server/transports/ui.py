@@ -17,14 +17,47 @@ from server.transports.http_access import COOKIE, SIGN_IN_PATH, Access
 from server.transports.http_body import read_body
 
 MEDIA_TYPES: Final = {
+    "annotations.js": "text/javascript",
+    "api.js": "text/javascript",
     "app.css": "text/css",
-    "app.js": "text/javascript",
+    "details.js": "text/javascript",
+    "dom.js": "text/javascript",
+    "evidence.js": "text/javascript",
+    "filters.js": "text/javascript",
     "format.js": "text/javascript",
-    "listen.js": "text/javascript",
-    "view.js": "text/javascript",
+    "fourier.js": "text/javascript",
+    "frame.js": "text/javascript",
     "icon.svg": "image/svg+xml",
+    "keys.js": "text/javascript",
+    "list.css": "text/css",
+    "listen.js": "text/javascript",
+    "listening.js": "text/javascript",
+    "live.js": "text/javascript",
+    "mixer.js": "text/javascript",
+    "now.js": "text/javascript",
+    "peaks.js": "text/javascript",
+    "playback.js": "text/javascript",
+    "player.js": "text/javascript",
+    "recording.css": "text/css",
+    "recording.js": "text/javascript",
+    "recordings.js": "text/javascript",
+    "row.js": "text/javascript",
+    "silence.js": "text/javascript",
+    "spark.js": "text/javascript",
+    "spectrum.js": "text/javascript",
+    "timeline.js": "text/javascript",
+    "viewport.js": "text/javascript",
+    "virtual.js": "text/javascript",
+    "wave.js": "text/javascript",
 }
-"""Every file that is served, beside the two pages; no other can be asked for."""
+"""Every file that is served, beside the pages; no other can be asked for."""
+
+PAGES: Final = {
+    "/": "index.html",
+    "/recordings": "recordings.html",
+    "/recordings/{id}": "recording.html",
+}
+"""By route. The page of a recording asks the API for it by the address it has."""
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 MAX_FORM_BYTES = 4096
@@ -48,7 +81,10 @@ class Pages:
     def __init__(self, access: Access) -> None:
         self._access = access
         folder = resources.files("server").joinpath("ui")
-        self._index = _Asset(folder.joinpath("index.html").read_bytes(), "text/html")
+        self._pages = {
+            route: _Asset(folder.joinpath(name).read_bytes(), "text/html")
+            for route, name in PAGES.items()
+        }
         self._sign_in = _Asset(folder.joinpath("login.html").read_bytes(), "text/html")
         self._assets = {
             name: _Asset(folder.joinpath(name).read_bytes(), media_type)
@@ -59,15 +95,17 @@ class Pages:
         """Add the routes."""
         app.add_routes(
             [
-                web.get("/", self._get_index),
+                *(web.get(route, self._get_page) for route in PAGES),
                 web.get("/ui/{name}", self._get_asset),
                 web.get(SIGN_IN_PATH, self._get_sign_in),
                 web.post(SIGN_IN_PATH, self._post_sign_in),
             ]
         )
 
-    async def _get_index(self, _: web.Request) -> web.Response:
-        return _response(self._index)
+    async def _get_page(self, request: web.Request) -> web.Response:
+        resource = request.match_info.route.resource
+        assert resource is not None
+        return _response(self._pages[resource.canonical])
 
     async def _get_asset(self, request: web.Request) -> web.Response:
         asset = self._assets.get(request.match_info["name"])

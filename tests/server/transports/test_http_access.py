@@ -23,6 +23,7 @@ GUARDED = [
     ("HEAD", "/api/v1/recordings/x/audio"),
     ("DELETE", "/api/v1/recordings/x"),
     ("GET", "/api/v1/recordings/x/audio"),
+    ("GET", "/api/v1/recordings/x/peaks"),
     ("GET", "/api/v1/openapi.json"),
     ("GET", "/api/v1/events"),
     ("GET", "/metrics"),

@@ -761,6 +761,7 @@ class TestOpenApi:
             ("/tap", "get"),
             ("/tap/{token}", "get"),
         }
+        pages |= {("/recordings", "get"), ("/recordings/{id}", "get")}
 
         assert document["openapi"] == "3.1.0"
         assert described == served - pages

@@ -40,6 +40,8 @@ MANAGERS = (MANAGE,)
 
 MATRIX: Final = {
     "GET /": LISTENERS,
+    "GET /recordings": LISTENERS,
+    "GET /recordings/{id}": LISTENERS,
     "GET /ui/{name}": EVERYBODY,
     "GET /login": EVERYBODY,
     "POST /login": EVERYBODY,
@@ -70,6 +72,7 @@ MATRIX: Final = {
     "PATCH /api/v1/recordings/{id}": MANAGERS,
     "DELETE /api/v1/recordings/{id}": MANAGERS,
     "POST /api/v1/recordings/{id}/undo": MANAGERS,
+    "GET /api/v1/recordings/{id}/peaks": LISTENERS,
     "GET /api/v1/recordings/{id}/audio": LISTENERS,
     "GET /api/v1/recordings/{id}/audio?download": DOWNLOADERS,
 }

@@ -9,11 +9,12 @@ from urllib.parse import quote
 import pytest
 
 from server.transports.http_access import COOKIE
-from server.transports.ui import MEDIA_TYPES
+from server.transports.ui import MEDIA_TYPES, PAGES
 from tests.server.library.builders import HOSTILE
 from tests.server.transports.http_fakes import TOKEN, raw_status, running
 
 FOLDER = Path(__file__).parents[3] / "server/ui"
+HTML = ["login.html", *PAGES.values()]
 
 
 async def test_the_page_is_served(tmp_path: Path) -> None:
@@ -23,6 +24,19 @@ async def test_the_page_is_served(tmp_path: Path) -> None:
         assert response.status == 200
         assert response.content_type == "text/html"
         assert "<title>Tapdeck</title>" in await response.text()
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [("/recordings", "Recordings · Tapdeck"), ("/recordings/x", "Recording · Tapdeck")],
+)
+async def test_so_are_the_others(tmp_path: Path, path: str, title: str) -> None:
+    async with running(tmp_path) as deck:
+        response = await deck.client.get(path)
+
+        assert response.status == 200
+        assert response.content_type == "text/html"
+        assert f"<title>{title}</title>" in await response.text()
 
 
 @pytest.mark.parametrize(("name", "media_type"), MEDIA_TYPES.items())
@@ -44,12 +58,10 @@ async def test_no_other_file_is(tmp_path: Path, name: str) -> None:
 
 
 def test_every_file_in_the_folder_can_be_asked_for() -> None:
-    pages = {"index.html", "login.html"}
-
-    assert {path.name for path in FOLDER.iterdir()} == pages | set(MEDIA_TYPES)
+    assert {path.name for path in FOLDER.iterdir()} == {*HTML, *MEDIA_TYPES}
 
 
-@pytest.mark.parametrize("name", ["index.html", "login.html"])
+@pytest.mark.parametrize("name", HTML)
 def test_nothing_is_inline_or_from_elsewhere(name: str) -> None:
     """The content security policy would not let it work."""
     text = (FOLDER / name).read_text()
@@ -60,7 +72,7 @@ def test_nothing_is_inline_or_from_elsewhere(name: str) -> None:
             r'<script type="module" src="/ui/\w+\.js"></script>', script
         )
     for address in re.findall(r'(?:src|href)="([^"]*)"', text):
-        assert address.startswith("/ui/")
+        assert address.startswith("/ui/") or address in {*PAGES, "#main"}
 
 
 @pytest.mark.parametrize("name", [name for name in MEDIA_TYPES if name.endswith("js")])
@@ -76,9 +88,12 @@ def test_scripts_write_text_only(name: str) -> None:
         assert module.removeprefix("/ui/") in MEDIA_TYPES
 
 
-async def test_visitors_without_the_token_are_asked_for_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["/", "/recordings", "/recordings/x"])
+async def test_visitors_without_the_token_are_asked_for_it(
+    tmp_path: Path, path: str
+) -> None:
     async with running(tmp_path, token=TOKEN) as deck:
-        response = await deck.client.get("/")
+        response = await deck.client.get(path)
 
         assert response.url.path == "/login"
         assert 'type="password"' in await response.text()

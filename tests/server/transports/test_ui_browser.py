@@ -21,7 +21,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update"),
-    "--disable-sync",
+    *("--disable-sync", "--window-size=1280,2000"),
 )
 # Chromium shows half a surrogate pair but cannot write it out.
 SHOWN = tuple(name for name in HOSTILE if name != "\ud800")
@@ -83,7 +83,8 @@ async def test_taps_and_recordings_are_shown(tmp_path: Path) -> None:
     assert "Receiving" in live
     assert "+15550177" not in live
     assert "all of it is there" in page
-    assert f'href="/api/v1/recordings/{kept.id}/audio"' in page
+    assert f'href="/recordings/{kept.id}"' in page
+    assert f'href="/api/v1/recordings/{kept.id}/audio?download=true"' in page
     assert " hidden" in element(page, "first-steps").partition(">")[0]
 
 
@@ -110,13 +111,17 @@ async def test_hostile_names_are_shown_as_the_text_they_are(tmp_path: Path) -> N
             for name in (attack, "constructor", "__proto__")
         ]
 
-        page = await shown(deck, tmp_path / "profile")
+        now = await shown(deck, tmp_path / "profile")
+        page = await shown(deck, tmp_path / "profile", "/recordings")
 
-    assert "<title>Tapdeck</title>" in page
-    assert page.count(html.escape(attack, quote=False)) >= 6
-    assert "<img id=" not in page
-    assert page.count("<script") == 1
-    assert page.count('class="play"') == 2 + len(SHOWN)
+    assert "<title>Tapdeck</title>" in now
+    assert "<title>Recordings · Tapdeck</title>" in page
+    assert now.count(html.escape(attack, quote=False)) >= 3
+    assert page.count(html.escape(attack, quote=False)) >= 5
+    for shown_page in (now, page):
+        assert "<img id=" not in shown_page
+        assert shown_page.count("<script") == 1
+    assert page.count('class="play"') == 1 + len(SHOWN)
 
 
 async def test_without_the_token_only_the_sign_in_page_is_shown(
