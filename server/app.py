@@ -41,7 +41,12 @@ from server.log import setup_logging
 from server.meters import Meters
 from server.metrics import Metrics
 from server.news import News
-from server.options import make_event_hub, make_relay_client, make_rendezvous
+from server.options import (
+    make_access,
+    make_event_hub,
+    make_relay_client,
+    make_rendezvous,
+)
 from server.pauses import Pauses
 from server.process import prepare
 from server.recovery import Recovery
@@ -250,7 +255,6 @@ class TapServer:
         self.copies.add(recording)
 
     async def _open_http(self, stack: AsyncExitStack) -> None:
-        token = self.settings.api_token
         guard = ConnectionGuard()
         self.metrics.watch_drops(lambda: guard.drops)
         app = make_http_app(
@@ -267,7 +271,8 @@ class TapServer:
             events=EventService(self.events, self.deck, self.rendezvous, self.meters),
             library=self.library,
             metrics=self.metrics,
-            api_token="" if token is None else token.get_secret_value(),
+            access=make_access(self.settings),
+            undo_s=self.settings.undo_s,
             guard=guard,
         )
         app.add_routes(self.endpoint.routes())

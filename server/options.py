@@ -6,6 +6,8 @@ import logging
 import secrets
 import uuid
 
+from pydantic import SecretStr
+
 from relay_client import RelayClient
 from server.events.history import History
 from server.events.hub import EventHub
@@ -16,6 +18,7 @@ from server.taps.announcement import RendezvousOptions
 from server.taps.limits import TapLimits
 from server.taps.rendezvous import Rendezvous
 from server.taps.tokens import TokenSigner
+from server.transports.http_access import Access
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +61,24 @@ def make_event_hub() -> EventHub:
     An id that an earlier run of the server gave is then never taken for one of this.
     """
     return EventHub(History(secrets.token_hex(4)))
+
+
+def make_access(settings: Settings) -> Access:
+    """Return who may use API and pages; says so where that is nobody elsewhere."""
+    if settings.api_token is None:
+        log.warning(
+            "no API token is set: pages and API answer to this machine only "
+            "(set TAPDECK_API_TOKEN)"
+        )
+    return Access(
+        _text(settings.api_token),
+        listen_token=_text(settings.listen_token),
+        download_token=_text(settings.download_token),
+    )
+
+
+def _text(secret: SecretStr | None) -> str:
+    return "" if secret is None else secret.get_secret_value()
 
 
 def _secret(settings: Settings) -> bytes:

@@ -12,14 +12,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    JsonValue,
-    SecretStr,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -36,6 +29,13 @@ from server.addresses import (
     parse_listen_address,
     parse_port_range,
     parse_tap_uri,
+)
+from server.setting_declaration import (
+    CONFLICT,
+    check_role_tokens,
+    conflict,
+    secrets_in,
+    setting,
 )
 from server.setting_types import (
     MIN_SECRET_LENGTH,
@@ -61,19 +61,11 @@ from server.setting_types import (
 if TYPE_CHECKING:
     from server.forwards.rules import ForwardRule
 
-CONFLICT = "settings_conflict"
-"""Type of the validation error that concerns more than one setting."""
-
+__all__ = ["CONFLICT", "Settings"]
 
 RULES_FORM = (
     "a list of 32 tables at most, written [[forwards]] in the file, else as JSON"
 )
-
-
-def _setting(default: object, description: str, allowed: str, **options: Any) -> Any:
-    """Declare a setting; `allowed` completes "must be" in messages."""
-    extra: dict[str, JsonValue] = {"allowed": allowed}
-    return Field(default, description=description, json_schema_extra=extra, **options)
 
 
 def _read_rules(raw: object) -> object:
@@ -103,94 +95,104 @@ class Settings(BaseSettings):
         str_min_length=1,
     )
 
-    project_id: str | None = _setting(
+    project_id: str | None = setting(
         None,
         "SignalWire project; with its token, Tapdeck answers and taps calls itself",
         "text",
         repr=False,
     )
-    relay_token: Annotated[SecretStr, Field(min_length=1)] | None = _setting(
+    relay_token: Annotated[SecretStr, Field(min_length=1)] | None = setting(
         None, "API token of the project, with the Voice permission", "text"
     )
-    space: Annotated[str, matching(SPACE, SPACE_FORM)] = _setting(
+    space: Annotated[str, matching(SPACE, SPACE_FORM)] = setting(
         "relay.signalwire.com", "host of the RELAY service", SPACE_FORM
     )
-    relay_ca_file: Path | None = _setting(
+    relay_ca_file: Path | None = setting(
         None, "PEM file of the authorities to trust for RELAY", "the path of a file"
     )
-    relay_scheme: Annotated[Literal["wss", "ws"], folded] = _setting(
+    relay_scheme: Annotated[Literal["wss", "ws"], folded] = setting(
         "wss", "`ws` only for a simulator without TLS", "wss or ws"
     )
 
-    tap_uri: Annotated[TapUri, parsed(parse_tap_uri)] | None = _setting(
+    tap_uri: Annotated[TapUri, parsed(parse_tap_uri)] | None = setting(
         None,
         "tap destination as the platform sees it; the scheme chooses the transport",
         TAP_URI_FORM,
     )
-    http_listen: Annotated[ListenAddress, parsed(parse_listen_address)] = _setting(
+    http_listen: Annotated[ListenAddress, parsed(parse_listen_address)] = setting(
         ListenAddress("127.0.0.1", 8080),
         "address of WebSocket taps, API and pages",
         LISTEN_FORM,
     )
-    rtp_listen: Annotated[PortRange, parsed(parse_port_range)] = _setting(
+    rtp_listen: Annotated[PortRange, parsed(parse_port_range)] = setting(
         PortRange("127.0.0.1", 40000, 40000),
         "UDP port shared by all RTP taps, or a range with one port for each tap",
         RANGE_FORM,
     )
-    accept: Annotated[Literal["announced", "any"], folded] = _setting(
+    accept: Annotated[Literal["announced", "any"], folded] = setting(
         "announced",
         "`announced`: only taps that Tapdeck asked for or was told of; "
         "`any`: every stream that arrives",
         "announced or any",
     )
-    secret: Secret | None = _setting(
+    secret: Secret | None = setting(
         None,
         "signs the tokens of taps; replicas share it (without it: random at each "
         "start, with a warning)",
         f"at least {MIN_SECRET_LENGTH} characters",
     )
-    static_tokens: Annotated[tuple[Token, ...], parsed(split_list)] = _setting(
+    static_tokens: Annotated[tuple[Token, ...], parsed(split_list)] = setting(
         (),
         "tokens for taps started elsewhere with a fixed address (SWML)",
         f"a list of tokens of at least {MIN_SECRET_LENGTH} characters each",
     )
-    api_token: Secret | None = _setting(
+    api_token: Secret | None = setting(
         None,
         "bearer token of API and pages; without one they answer on loopback only",
         f"at least {MIN_SECRET_LENGTH} characters",
     )
-    allow_private_rtp: bool = _setting(
+    listen_token: Secret | None = setting(
+        None,
+        "bearer token of those who may see and hear, and change nothing",
+        f"at least {MIN_SECRET_LENGTH} characters",
+    )
+    download_token: Secret | None = setting(
+        None,
+        "bearer token of those who may take recordings away as well",
+        f"at least {MIN_SECRET_LENGTH} characters",
+    )
+    allow_private_rtp: bool = setting(
         False,
         "let `tap_uri` hold an RTP address that the platform would refuse, for tests "
         "with the simulator",
         "true or false",
     )
 
-    contexts: Annotated[tuple[str, ...], parsed(split_list)] = _setting(
+    contexts: Annotated[tuple[str, ...], parsed(split_list)] = setting(
         ("default",),
         "RELAY contexts whose inbound calls are answered and tapped",
         "a list of names",
     )
-    connect_to: Phone | None = _setting(
+    connect_to: Phone | None = setting(
         None, "number or SIP address to connect answered calls to", PHONE_FORM
     )
-    connect_from: Phone | None = _setting(
+    connect_from: Phone | None = setting(
         None,
         "caller id shown to `connect_to` (without it: the number that was called)",
         PHONE_FORM,
     )
     direction: Annotated[
         Literal["speak", "listen", "both", "stereo"], one_direction
-    ] = _setting(
+    ] = setting(
         "both",
         "`speak`: what the party says; `listen`: what it hears; `both`: their sum; "
         "`stereo`: `speak` and `listen` as two taps",
         "speak, listen, both or stereo",
     )
-    codec: Annotated[Literal["PCMU", "PCMA", "OPUS"], raised] = _setting(
+    codec: Annotated[Literal["PCMU", "PCMA", "OPUS"], raised] = setting(
         "PCMU", "codec to ask for", "PCMU, PCMA or OPUS"
     )
-    ptime: int = _setting(
+    ptime: int = setting(
         20,
         "milliseconds of audio in each RTP packet to ask for",
         "a multiple of 10 from 10 to 120",
@@ -199,38 +201,38 @@ class Settings(BaseSettings):
         multiple_of=10,
     )
 
-    recordings_dir: Path = _setting(
+    recordings_dir: Path = setting(
         Path("recordings"), "where recordings are kept", "the path of a directory"
     )
-    durability: Annotated[Literal["process", "power"], folded] = _setting(
+    durability: Annotated[Literal["process", "power"], folded] = setting(
         "process",
         "what recordings under way survive, but for a second: `process`: the end of "
         "this process, kill -9 included; `power`: a power cut as well, at the cost of "
         "waiting for the disk each second",
         "process or power",
     )
-    wav_encoding: Annotated[Literal["pcm16", "native"], folded] = _setting(
+    wav_encoding: Annotated[Literal["pcm16", "native"], folded] = setting(
         "pcm16",
         "`pcm16`: 16-bit samples; `native`: G.711 is kept to the byte as it came, at "
         "half the size",
         "pcm16 or native",
     )
-    copies: Annotated[tuple[Copy, ...], parsed(split_list)] = _setting(
+    copies: Annotated[tuple[Copy, ...], parsed(split_list)] = setting(
         (),
         "further copies of each finished recording: `flac`, `opus`",
         "a list of flac and opus",
     )
-    l16_byte_order: Annotated[Literal["auto", "little", "big"], folded] = _setting(
+    l16_byte_order: Annotated[Literal["auto", "little", "big"], folded] = setting(
         "auto", "byte order of L16 over WebSocket", "auto, little or big"
     )
-    reorder_window_ms: int = _setting(
+    reorder_window_ms: int = setting(
         400,
         "how long audio behind a missing RTP packet waits for it",
         "a number of milliseconds from 0 to 10000",
         ge=0,
         le=10_000,
     )
-    reconnect_grace_s: float = _setting(
+    reconnect_grace_s: float = setting(
         15.0,
         "how long a tap whose connection broke, or whose server was restarted, may "
         "take to go on in the same recording",
@@ -238,24 +240,24 @@ class Settings(BaseSettings):
         ge=0,
         le=3600,
     )
-    idle_timeout_s: float = _setting(
+    idle_timeout_s: float = setting(
         60.0,
         "time without audio after which a tap that nobody else ends is over",
         "a number of seconds from 1 to 86400",
         ge=1,
         le=86_400,
     )
-    max_message_bytes: int = _setting(
+    max_message_bytes: int = setting(
         1_048_576,
         "longest WebSocket message of a tap",
         "a number of bytes from 1024 to 16777216",
         ge=1024,
         le=16_777_216,
     )
-    max_taps: int = _setting(
+    max_taps: int = setting(
         4000, "taps at one time", "a number from 1 to 100000", ge=1, le=100_000
     )
-    max_taps_per_source: int = _setting(
+    max_taps_per_source: int = setting(
         0,
         "taps at one time of one call, or from one network that nobody announced "
         "(0: no limit)",
@@ -263,66 +265,74 @@ class Settings(BaseSettings):
         ge=0,
         le=100_000,
     )
-    max_duration_s: float = _setting(
+    max_duration_s: float = setting(
         0.0,
         "time after which a tap is ended, whatever its call does (0: no limit)",
         "a number of seconds from 0 to 2592000",
         ge=0,
         le=2_592_000,
     )
-    max_recording_bytes: int = _setting(
+    max_recording_bytes: int = setting(
         0,
         "audio in one recording after which its tap is ended (0: no limit)",
         "a number of bytes from 0 up",
         ge=0,
     )
-    shutdown_timeout_s: float = _setting(
+    shutdown_timeout_s: float = setting(
         10.0,
         "how long a shutdown waits for taps to end and files to be finished",
         "a number of seconds from 0 to 3600",
         ge=0,
         le=3600,
     )
-    retention_days: int | None = _setting(
+    retention_days: int | None = setting(
         None,
         "age at which recordings are deleted (without it: never)",
         "a number of days from 1 to 36500",
         ge=1,
         le=36_500,
     )
-    retention_tags: Annotated[tuple[TagAge, ...], parsed(split_list)] = _setting(
+    retention_tags: Annotated[tuple[TagAge, ...], parsed(split_list)] = setting(
         (),
         "ages for recordings of a tag instead, such as `billing=365,evidence=keep`; of "
         "several tags the longest age counts",
         TAG_AGE_FORM,
     )
-    retention_max_gb: float | None = _setting(
+    retention_max_gb: float | None = setting(
         None,
         "size of all recordings above which the oldest are deleted",
         "a number of GB above 0",
         gt=0,
         le=1e9,
     )
-    retention_min_free_gb: float | None = _setting(
+    retention_min_free_gb: float | None = setting(
         None,
         "free space of the disk below which the oldest recordings are deleted",
         "a number of GB above 0",
         gt=0,
         le=1e9,
     )
-    forward_allow: Annotated[tuple[Network, ...], parsed(split_list)] = _setting(
+    undo_s: float = setting(
+        600.0,
+        "how long a recording that somebody deleted can be brought back (0: not at "
+        "all)",
+        "a number of seconds from 0 to 2592000",
+        ge=0,
+        le=2_592_000,
+    )
+    forward_allow: Annotated[tuple[Network, ...], parsed(split_list)] = setting(
         (),
         "addresses and networks that forwards may be sent to although they are not "
         "public, such as `10.1.0.0/16,127.0.0.1`",
         NETWORK_FORM,
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], folded] = (
-        _setting("info", "least level to log", "debug, info, warning or error")
+        setting("info", "least level to log", "debug, info, warning or error")
     )
-    log_format: Annotated[Literal["auto", "human", "json"], folded] = _setting(
+    log_format: Annotated[Literal["auto", "human", "json"], folded] = setting(
         "auto", "`auto`: human on a terminal, else json", "auto, human or json"
     )
-    forwards: Annotated[tuple[Any, ...], BeforeValidator(_read_rules)] = _setting(
+    forwards: Annotated[tuple[Any, ...], BeforeValidator(_read_rules)] = setting(
         (),
         "what is sent on live of every tap that matches, and where to "
         "(docs/forwarding.md)",
@@ -349,7 +359,16 @@ class Settings(BaseSettings):
         given, missing = "project_id", "relay_token (SIGNALWIRE_API_TOKEN)"
         if self.project_id is None:
             given, missing = "relay_token", "project_id (SIGNALWIRE_PROJECT_ID)"
-        raise _conflict(given, f"is half of the credentials and {missing} is missing")
+        raise conflict(given, f"is half of the credentials and {missing} is missing")
+
+    @model_validator(mode="after")
+    def _check_tokens(self) -> Self:
+        check_role_tokens(
+            api_token=self.api_token,
+            listen_token=self.listen_token,
+            download_token=self.download_token,
+        )
+        return self
 
     @model_validator(mode="after")
     def _check_rtp_destination(self) -> Self:
@@ -358,7 +377,7 @@ class Settings(BaseSettings):
             return self
         if uri.is_public or self.allow_private_rtp:
             return self
-        raise _conflict(
+        raise conflict(
             "tap_uri",
             f"names {uri.host}, which is not a public address, and the platform "
             "sends RTP to public ones only (allow_private_rtp lifts this for tests)",
@@ -382,12 +401,6 @@ class Settings(BaseSettings):
     @property
     def secret_values(self) -> tuple[str, ...]:
         """Everything that must never reach a log."""
-        hidden = (self.relay_token, self.secret, self.api_token, *self.static_tokens)
-        values = [each.get_secret_value() for each in hidden if each is not None]
-        return (*values, self.project_id) if self.project_id else tuple(values)
-
-
-def _conflict(setting: str, problem: str) -> PydanticCustomError:
-    return PydanticCustomError(
-        CONFLICT, "{setting} {problem}", {"setting": setting, "problem": problem}
-    )
+        values = (getattr(self, name) for name in type(self).model_fields)
+        secrets = [text for value in values for text in secrets_in(value)]
+        return (*secrets, self.project_id) if self.project_id else tuple(secrets)

@@ -19,6 +19,7 @@ from pathlib import Path
 PARTIAL_FOLDER = ".partial"
 PAUSED_FOLDER = ".paused"
 INDEX_NAME = ".index.sqlite"
+AUDIT_NAME = ".audit.jsonl"
 AUDIO_SUFFIX = ".wav"
 DOCUMENT_SUFFIX = ".json"
 DRAFT_SUFFIX = ".json.new"
@@ -72,6 +73,7 @@ class Layout:
         self.partial_folder = root / PARTIAL_FOLDER
         self.paused_folder = root / PAUSED_FOLDER
         self.index = root / INDEX_NAME
+        self.audit = root / AUDIT_NAME
 
     def partial(self, recording_id: str) -> Path:
         """Return where a recording is while it is written."""

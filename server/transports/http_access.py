@@ -1,24 +1,29 @@
 """Who may use the API and the pages, and what browsers are told.
 
-With a token: whoever shows it, as a bearer token (RFC 6750) or as the cookie of the
-sign-in page. Without one: this machine only. The tap endpoint judges for itself.
+With a token: whoever shows one, as a bearer token (RFC 6750) or as the cookie of the
+sign-in page, in the role of that token. Without one: this machine only, in every role.
+The tap endpoint judges for itself.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
-from urllib.parse import urlsplit
+from typing import Final
 
 from aiohttp import hdrs, web
 
+from server.transports.http_origin import check_local, check_origin
 from server.transports.http_problem import Handler, ProblemError, is_tap_path
+from server.transports.http_roles import Permission, Role, permission_of
 
 COOKIE = "tapdeck_token"
 SIGN_IN_PATH = "/login"
-OPEN_ROUTES = frozenset({"/healthz", "/readyz", SIGN_IN_PATH, "/ui/{name}"})
-"""Routes that tell nothing: states for probes, and the sign-in page."""
+SIGN_OUT_PATH = "/logout"
+OPEN_ROUTES: Final = frozenset(
+    {"/healthz", "/readyz", SIGN_IN_PATH, SIGN_OUT_PATH, "/ui/{name}"}
+)
+"""Routes that tell nothing: states for probes, and the pages to sign in and out."""
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -32,42 +37,62 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 
-_SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
-_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-_PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
+PERMISSION: Final = web.RequestKey("permission", Permission)
+"""What a request takes; there once it was looked at, and never of a stranger's."""
+ROLE: Final = web.RequestKey("role", Role)
+"""What its sender may do; likewise."""
 
 
 class Access:
     """Decides on requests.
 
     Args:
-        token: What users must show; empty where only this machine is answered.
+        token: Of those who may do everything; with none of the three, only this
+            machine is answered.
+        listen_token: Of those who may see and hear.
+        download_token: Of those who may take recordings away as well.
     """
 
-    def __init__(self, token: str) -> None:
-        self._token = token.encode()
+    def __init__(
+        self, token: str, *, listen_token: str = "", download_token: str = ""
+    ) -> None:
+        given = {
+            Role.MANAGE: token,
+            Role.DOWNLOAD: download_token,
+            Role.LISTEN: listen_token,
+        }
+        self._tokens = {role: text.encode() for role, text in given.items() if text}
+        self._cookies = {
+            role: _cookie(secret).encode() for role, secret in self._tokens.items()
+        }
 
     @property
     def has_token(self) -> bool:
         """Whether users sign in at all."""
-        return bool(self._token)
+        return bool(self._tokens)
+
+    def role_of_token(self, text: str) -> Role | None:
+        """Return the role that a token gives, in a time that says nothing about it."""
+        return _matching(text, self._tokens)
 
     def is_token(self, text: str) -> bool:
-        """Tell whether this is the token, in a time that says nothing about it."""
-        offered = text.encode("utf-8", "surrogatepass")
-        return self.has_token and hmac.compare_digest(offered, self._token)
+        """Tell whether this is one of the tokens."""
+        return self.role_of_token(text) is not None
 
-    def cookie(self) -> str:
-        """Return the cookie of whoever signed in; the token can't be read from it."""
-        return hmac.new(self._token, b"tapdeck sign-in", hashlib.sha256).hexdigest()
+    def cookie(self, role: Role = Role.MANAGE) -> str:
+        """Return the cookie of whoever signed in; no token can be read from it."""
+        return self._cookies[role].decode()
 
-    def is_signed_in(self, request: web.Request) -> bool:
-        """Tell whether a request shows the token or the cookie."""
+    def role_of(self, request: web.Request) -> Role | None:
+        """Return the role that a request shows by token or cookie."""
         scheme, _, text = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         if scheme.lower() == "bearer":
-            return self.is_token(text.strip())
-        offered = request.cookies.get(COOKIE, "").encode("utf-8", "surrogatepass")
-        return self.has_token and hmac.compare_digest(offered, self.cookie().encode())
+            return self.role_of_token(text.strip())
+        return _matching(request.cookies.get(COOKIE, ""), self._cookies)
+
+    def is_signed_in(self, request: web.Request) -> bool:
+        """Tell whether a request shows a token or a cookie."""
+        return self.role_of(request) is not None
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -76,17 +101,20 @@ class Access:
         An address that leads nowhere is refused in the same way as one that exists.
         """
         if not is_tap_path(request):
-            _check_origin(request)
+            check_origin(request)
             self._check_who(request)
         return await handler(request)
 
     def _check_who(self, request: web.Request) -> None:
         route = request.match_info.route.resource
         name = "" if route is None else route.canonical
-        if name in OPEN_ROUTES or (self.has_token and self.is_signed_in(request)):
+        if name in OPEN_ROUTES:
             return
+        role = self.role_of(request) if self.has_token else Role.MANAGE
         if not self.has_token:
-            _check_local(request)
+            check_local(request)
+        if role is not None:
+            _check_role(request, role)
         elif name == "/":
             raise web.HTTPSeeOther(SIGN_IN_PATH)
         else:
@@ -95,71 +123,26 @@ class Access:
             )
 
 
-def _check_local(request: web.Request) -> None:
-    """Refuse whoever is not on this machine, and whoever only seems to be.
-
-    A proxy on this machine would lend its address to everybody, and a page elsewhere
-    can make its own name lead here (DNS rebinding), so both are looked for.
-    """
-    if not _is_loopback(request.remote):
+def _check_role(request: web.Request, role: Role) -> None:
+    permission = permission_of(request)
+    request[PERMISSION], request[ROLE] = permission, role
+    if role < permission.role:
         raise ProblemError(
             403,
-            "Without an API token only this machine is answered. Set TAPDECK_API_TOKEN "
-            "and show it as a bearer token.",
-        )
-    if any(name in request.headers for name in _PROXY_HEADERS):
-        raise ProblemError(
-            403,
-            "Without an API token nobody is answered through a proxy. Set "
-            "TAPDECK_API_TOKEN.",
-        )
-    if _host_name(request.headers.get(hdrs.HOST, "")) not in _LOCAL_NAMES:
-        raise ProblemError(
-            403,
-            "Without an API token this server is called localhost and nothing else. "
-            "Set TAPDECK_API_TOKEN to use another name.",
+            f"This takes a token of the role {permission.role.word}; "
+            f"yours is of the role {role.word}.",
         )
 
 
-def _check_origin(request: web.Request) -> None:
-    """Refuse changes that a page of another origin asks a browser to make."""
-    if request.method in _SAFE_METHODS:
-        return
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        if site not in ("same-origin", "none"):
-            raise ProblemError(403, "Pages of another origin may change nothing here.")
-        return
-    origin = request.headers.get(hdrs.ORIGIN)
-    if origin is None:
-        return
-    # A proxy may have ended TLS, so the scheme of the origin proves nothing.
-    if _netloc(origin) != request.headers.get(hdrs.HOST, "").lower():
-        raise ProblemError(403, "Pages of another origin may change nothing here.")
+def _cookie(secret: bytes) -> str:
+    return hmac.new(secret, b"tapdeck sign-in", hashlib.sha256).hexdigest()
 
 
-def _is_loopback(remote: str | None) -> bool:
-    try:
-        address = ipaddress.ip_address(remote or "")
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        return address.ipv4_mapped.is_loopback
-    return address.is_loopback
-
-
-def _host_name(host: str) -> str:
-    try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:
-        return ""
-
-
-def _netloc(origin: str) -> str:
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:
-        return ""
+def _matching(text: str, known: dict[Role, bytes]) -> Role | None:
+    offered = text.encode("utf-8", "surrogatepass")
+    # All of them are compared, so that the time tells nothing.
+    found = [role for role, each in known.items() if hmac.compare_digest(offered, each)]
+    return found[0] if found else None
 
 
 async def add_security_headers(

@@ -243,7 +243,8 @@ class HttpApi:
         if path is None:
             _found(await self._in_thread(self._library.get, recording_id))
             raise ProblemError(404, "This recording has no audio.")
-        return _audio_response(path)
+        kind = "attachment" if "download" in request.query else "inline"
+        return _audio_response(path, kind)
 
     async def _get_health(self, _: web.Request) -> web.Response:
         return _json({"status": "ok"})
@@ -301,13 +302,13 @@ def _page_text(library: Library, query: RecordingQuery) -> str:
     return json.dumps({"items": items, "next_cursor": page.next_cursor})
 
 
-def _audio_response(path: Path) -> web.FileResponse:
+def _audio_response(path: Path, kind: str) -> web.FileResponse:
     return web.FileResponse(
         path,
         headers={
             hdrs.CONTENT_TYPE: "audio/wav",
             # The name is one of our ids, so it needs no quoting.
-            hdrs.CONTENT_DISPOSITION: f'inline; filename="{path.name}"',
+            hdrs.CONTENT_DISPOSITION: f'{kind}; filename="{path.name}"',
             hdrs.CACHE_CONTROL: "private, no-cache",
         },
     )

@@ -12,10 +12,12 @@ from server.library.store import Library
 from server.metrics import Metrics
 from server.transports.http_access import Access, add_security_headers
 from server.transports.http_api import HttpApi, TapService
+from server.transports.http_audit import AuditLog
 from server.transports.http_connections import ConnectionGuard
 from server.transports.http_events import EventService, HttpEvents
 from server.transports.http_forwards import ForwardService, HttpForwards
 from server.transports.http_problem import problems
+from server.transports.http_session import HttpSession
 from server.transports.http_whep import HttpWhep, Listening
 from server.transports.ui import Pages
 
@@ -28,7 +30,8 @@ def make_http_app(
     events: EventService,
     library: Library,
     metrics: Metrics,
-    api_token: str,
+    access: Access,
+    undo_s: float,
     guard: ConnectionGuard,
 ) -> web.Application:
     """Return the application, with no listener yet.
@@ -40,10 +43,10 @@ def make_http_app(
         events: Owns what is told of all this.
         library: Keeps the recordings; open.
         metrics: What `/metrics` shows.
-        api_token: What users must show; empty to answer only this machine.
+        access: Decides who may do what.
+        undo_s: How many seconds a deleted recording can be brought back.
         guard: Of the listener's connections; is told what each of them shows.
     """
-    access = Access(api_token)
 
     async def trust(request: web.Request, response: web.StreamResponse) -> None:
         # Only a tap is ever let in to another protocol.
@@ -52,6 +55,8 @@ def make_http_app(
 
     app = web.Application(middlewares=[guard.note, problems, access.guard])
     app.on_response_prepare.extend((add_security_headers, trust))
+    AuditLog(library.layout.audit).add_to(app)
+    HttpSession(access, undo_s=undo_s).add_to(app)
     HttpApi(taps, library, metrics).add_to(app)
     HttpForwards(forwards).add_to(app)
     HttpWhep(listening).add_to(app)

@@ -83,12 +83,13 @@ class Pages:
     async def _post_sign_in(self, request: web.Request) -> web.Response:
         body = await read_body(request, FORM_TYPE, MAX_FORM_BYTES)
         token = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0]
-        if not self._access.is_token(token.strip()):
+        role = self._access.role_of_token(token.strip())
+        if role is None:
             raise web.HTTPSeeOther(REFUSED_PATH)
         response = web.Response(status=303, headers={hdrs.LOCATION: "/"})
         response.set_cookie(
             COOKIE,
-            self._access.cookie(),
+            self._access.cookie(role),
             httponly=True,
             samesite="Strict",
             secure=_is_https(request),

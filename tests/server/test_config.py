@@ -183,7 +183,9 @@ class TestWhatIsRefused:
         found = problems({"TAPDECK_PTIME": "21", "TAPDECK_CODEC": "x"}, accept="some")
         assert [problem.split()[0] for problem in found] == ["accept", "codec", "ptime"]
 
-    @pytest.mark.parametrize("name", ["secret", "api_token", "static_tokens"])
+    @pytest.mark.parametrize(
+        "name", ["secret", "api_token", "listen_token", "static_tokens"]
+    )
     def test_a_short_secret_is_refused_and_not_shown(self, name: str) -> None:
         (problem,) = problems({SETTINGS[name].environment: "hunter2"})
         assert "at least 16 characters" in problem
@@ -206,6 +208,21 @@ class TestWhatIsRefused:
         assert f"(variable {given}) is half of the credentials" in problem
         assert f"({missing}) is missing." in problem
         assert "PTsomething" not in problem
+
+    @pytest.mark.parametrize("name", ["listen_token", "download_token"])
+    def test_a_token_of_a_role_needs_somebody_who_manages(self, name: str) -> None:
+        variable = SETTINGS[name].environment
+        (problem,) = problems({variable: TOKEN})
+        assert problem.startswith(f"{name} (variable {variable}) needs api_token")
+        assert TOKEN not in problem
+
+    def test_a_token_stands_for_one_role(self) -> None:
+        (problem,) = problems(api_token=TOKEN, download_token=TOKEN)
+        assert "download_token (flag --download-token) is the token of" in problem
+        other = f"{TOKEN}2"
+        (problem,) = problems(api_token=TOKEN, download_token=other, listen_token=other)
+        assert problem.startswith("download_token")
+        assert TOKEN not in problem
 
     def test_an_unknown_key_comes_with_a_suggestion(self, tmp_path: Path) -> None:
         file = config_file(tmp_path, 'rtp_listne = "0.0.0.0:1"\n[server]\nx = 1\n')
@@ -376,6 +393,8 @@ class TestSecrets:
             relay_token="PT-secret",
             secret="s-secret-s-secret",
             api_token="a-secret-a-secret",
+            listen_token="l-secret-l-secret",
+            download_token="d-secret-d-secret",
             static_tokens="t-secret-t-secret",
             tap_uri="wss://host/tap?sig=q-secret",
         )
@@ -386,6 +405,8 @@ class TestSecrets:
             "PT-secret",
             "s-secret-s-secret",
             "a-secret-a-secret",
+            "l-secret-l-secret",
+            "d-secret-d-secret",
             "t-secret-t-secret",
         }
 
@@ -396,4 +417,5 @@ class TestSecrets:
         hidden = {info.name for info in SETTINGS.values() if info.is_secret}
         expected = {"project_id", "relay_token", "secret", "static_tokens", "api_token"}
         expected |= {"forwards"}
+        expected |= {"listen_token", "download_token"}
         assert hidden == expected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from server.library.store import Library
 from server.metrics import Metrics
 from server.taps.refusal import TapRefusedError
 from server.taps.status import ForwardStatus, StartTap, TapStatus
+from server.transports.http_access import Access
 from server.transports.http_api import Readiness, TapNotFound, TapPage
 from server.transports.http_app import make_http_app
 from server.transports.http_connections import ConnectionGuard
@@ -163,7 +164,13 @@ class Deck:
 
 @asynccontextmanager
 async def running(
-    root: Path, *, token: str = "", remote: str | None = None
+    root: Path,
+    *,
+    token: str = "",
+    remote: str | None = None,
+    access: Access | None = None,
+    undo_s: float = 0.0,
+    routes: Sequence[tuple[str, str, Handler]] = (),
 ) -> AsyncIterator[Deck]:
     """Serve an application; with `remote`, as if every request came from there."""
     library = Library(root)
@@ -171,6 +178,7 @@ async def running(
     taps = FakeTaps()
     metrics = Metrics(taps.statuses)
     events = FakeEvents()
+    access = access or Access(token)
     app = make_http_app(
         taps=taps,
         forwards=taps,
@@ -178,7 +186,8 @@ async def running(
         events=events,
         library=library,
         metrics=metrics,
-        api_token=token,
+        access=access,
+        undo_s=undo_s,
         guard=ConnectionGuard(),
     )
 
@@ -193,10 +202,19 @@ async def running(
     async def answer_tap(_: web.Request) -> web.Response:
         return web.Response(text="a tap")
 
+    for method, path, handler in routes:
+        app.router.add_route(method, path, handler)
     app.router.add_get("/tap", answer_tap)
     app.router.add_get("/tap/{token}", answer_tap)
     async with TestClient(TestServer(app)) as client:
         yield Deck(client, taps, library, metrics, events.hub)
+
+
+def app_of(deck: Deck) -> web.Application:
+    """Return the application that is asked."""
+    app = deck.client.app
+    assert app is not None
+    return app
 
 
 async def raw_status(deck: Deck, target: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from yarl import URL
 
 from server.transports.http_access import COOKIE, Access
 from tests.server.transports.http_fakes import TOKEN, problem, raw_status, running
@@ -201,6 +202,49 @@ async def test_pages_elsewhere_change_nothing_even_with_the_token(
 
         assert response.status == 403
         assert "another origin" in (await problem(response))["detail"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+        {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "audio"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "websocket"},
+        {
+            "Sec-Fetch-Site": "cross-site",
+            "Sec-Fetch-Mode": "navigate",
+            "Sec-Fetch-Dest": "iframe",
+        },
+        {"Origin": "https://evil.example"},
+        {"Origin": "null", "Upgrade": "websocket"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/v1/taps", "/%61pi/v1/recordings/x/audio"])
+async def test_pages_elsewhere_read_nothing_of_the_api(
+    tmp_path: Path, headers: dict[str, str], path: str
+) -> None:
+    async with running(tmp_path) as deck:
+        response = await deck.client.get(
+            URL(path, encoded=True), headers={**headers, "Host": "localhost"}
+        )
+
+        assert response.status == 403
+        assert "another origin" in (await problem(response))["detail"]
+        assert deck.taps.asked == 0
+
+
+async def test_a_link_from_elsewhere_may_be_followed(tmp_path: Path) -> None:
+    visit = {
+        "Sec-Fetch-Site": "cross-site",
+        "Sec-Fetch-Mode": "navigate",
+        "Sec-Fetch-Dest": "document",
+    }
+    async with running(tmp_path) as deck:
+        for path in ("/", "/api/v1/taps"):
+            response = await deck.client.get(path, headers=visit)
+            assert response.status == 200
+        response = await deck.client.delete("/api/v1/taps/x", headers=visit)
+        assert response.status == 403
 
 
 @pytest.mark.parametrize(

@@ -698,7 +698,12 @@ class TestOpenApi:
             if route.resource is not None and route.method != "HEAD"
         }
         pages = {("/", "get"), ("/ui/{name}", "get"), ("/login", "get")}
-        pages |= {("/login", "post"), ("/tap", "get"), ("/tap/{token}", "get")}
+        pages |= {
+            ("/login", "post"),
+            ("/logout", "post"),
+            ("/tap", "get"),
+            ("/tap/{token}", "get"),
+        }
 
         assert document["openapi"] == "3.1.0"
         assert described == served - pages
