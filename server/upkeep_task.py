@@ -24,12 +24,22 @@ TURN_S = 300.0
 BEHIND_S = 1.0
 """Between turns while there is more to do than one turn does."""
 
+PURGE_LEAST_S = 0.5
+PURGE_MOST_S = 30.0
+"""Between two looks at what was deleted: for so long it may stay beyond its time."""
 
-async def look_after(library: Library, settings: Settings, metrics: Metrics) -> Never:
-    """Keep index and retention in order for ever.
+
+async def look_after(library: Library, settings: Settings, metrics: Metrics) -> None:
+    """Keep index, retention and what was deleted in order for ever.
 
     Cancelling it is safe: a turn that has begun ends by itself within seconds.
     """
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_keep(library, settings, metrics), name="retention")
+        group.create_task(_purge(library, settings.undo_s), name="deleted")
+
+
+async def _keep(library: Library, settings: Settings, metrics: Metrics) -> Never:
     upkeep = Upkeep(library, retention_rules(settings), now_ms)
     while True:
         try:
@@ -40,6 +50,18 @@ async def look_after(library: Library, settings: Settings, metrics: Metrics) -> 
         except Exception:
             logger.exception("looking after the recordings failed")
         await asyncio.sleep(BEHIND_S if upkeep.is_behind else TURN_S)
+
+
+async def _purge(library: Library, undo_s: float) -> Never:
+    while True:
+        try:
+            for each in await asyncio.to_thread(library.purge, time.time() - undo_s):
+                logger.info("deleted %s: nobody brought it back", each)
+        except OSError as error:
+            logger.warning("cannot remove what was deleted: %s", error)
+        except Exception:
+            logger.exception("removing what was deleted failed")
+        await asyncio.sleep(min(max(undo_s / 10, PURGE_LEAST_S), PURGE_MOST_S))
 
 
 def retention_rules(settings: Settings) -> RetentionRules:

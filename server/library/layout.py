@@ -6,7 +6,8 @@ the wire, so it is safe in a path and in a URL, and ids sort by time.
 
 Beside what is being written lies its journal; a tap of which no audio has come yet has
 a record there. What was written and cannot be used is kept there as well, under a name
-that nothing looks for. `<root>/.paused` tells which taps are paused.
+that nothing looks for. `<root>/.paused` tells which taps are paused, and in
+`<root>/.deleted` is what was deleted and can still be brought back.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 PARTIAL_FOLDER = ".partial"
 PAUSED_FOLDER = ".paused"
+DELETED_FOLDER = ".deleted"
 INDEX_NAME = ".index.sqlite"
 AUDIT_NAME = ".audit.jsonl"
 AUDIO_SUFFIX = ".wav"
@@ -72,6 +74,7 @@ class Layout:
         self.root = root
         self.partial_folder = root / PARTIAL_FOLDER
         self.paused_folder = root / PAUSED_FOLDER
+        self.deleted_folder = root / DELETED_FOLDER
         self.index = root / INDEX_NAME
         self.audit = root / AUDIT_NAME
 
@@ -91,6 +94,22 @@ class Layout:
         """Return where copies of the audio are, if there are any."""
         audio = self.audio(recording_id)
         return tuple(audio.with_suffix(suffix) for suffix in COPY_SUFFIXES)
+
+    def files(self, recording_id: str) -> tuple[Path, ...]:
+        """Return where all files of a finished recording are, the document last."""
+        copies = self.copies(recording_id)
+        return (self.audio(recording_id), *copies, self.document(recording_id))
+
+    def deleted(self, recording_id: str) -> Path:
+        """Return the folder of a recording that was deleted and may come back."""
+        return self.deleted_folder / _checked(recording_id)
+
+    def deleted_ids(self) -> list[str]:
+        """Return the ids of the recordings that were deleted and may come back."""
+        if not self.deleted_folder.is_dir():
+            return []
+        names = (path.name for path in self.deleted_folder.iterdir())
+        return sorted(name for name in names if is_recording_id(name))
 
     def draft(self, recording_id: str) -> Path:
         """Return where a document is while it is written again."""

@@ -31,6 +31,7 @@ from server.library.files import (
 from server.library.index import RecordingPage, RecordingQuery
 from server.library.layout import DOCUMENT_SUFFIX, Layout, is_recording_id, make_id
 from server.library.recording import Recording
+from server.library.trash import Trash
 from server.library.verify import Finding, Verifier
 
 LibraryChange = Literal["published", "annotated", "deleted"]
@@ -56,6 +57,7 @@ class Library:
         """Told of each change that is kept, by the thread that made it: what, of which
         id, and the recording as it is or was, if that can be read."""
         self._layout = Layout(root)
+        self._trash = Trash(self._layout)
         self.catalogue = Catalogue(self._layout)
         # Held while a document is read, judged and changed or removed: a legal hold
         # that is set while retention looks at a recording is seen by it or comes first.
@@ -73,6 +75,7 @@ class Library:
         """
         self.prepare()
         try:
+            self._trash.sweep()
             self.tend(patience_s=patience_s)
         except OSError as error:
             raise _unusable(self.root, error) from error
@@ -267,24 +270,63 @@ class Library:
         Raises:
             RecordingOnHold: It is on legal hold, and stays.
         """
+        return self._take_away(recording_id, self._unlink)
+
+    def set_aside(self, recording_id: str) -> bool:
+        """Delete a recording so that it can come back; tell whether there was one.
+
+        Raises:
+            RecordingOnHold: It is on legal hold, and stays.
+            OSError: The disk refused; everything is as it was.
+        """
+        return self._take_away(recording_id, self._trash.put)
+
+    def bring_back(self, recording_id: str) -> Recording | None:
+        """Undo that a recording was set aside; return it, or None if there is none.
+
+        One that was never deleted is returned as well: to ask again is safe.
+
+        Raises:
+            OSError: The disk refused; it can be tried again.
+        """
+        if not is_recording_id(recording_id):
+            return None
+        with self._changing:
+            was_aside = self._trash.take(recording_id)
+            recording = self.get(recording_id)
+            if was_aside and recording is not None:
+                self.catalogue.add(recording)
+        return recording
+
+    def purge(self, before: float) -> tuple[str, ...]:
+        """Remove for good what was set aside before a time; return what has gone.
+
+        Args:
+            before: In seconds since 1970.
+        """
+        with self._changing:
+            ids = self._trash.expired(before)
+            return tuple(each for each in ids if self._trash.empty(each))
+
+    def _take_away(self, recording_id: str, remove: Callable[[str], None]) -> bool:
         if not is_recording_id(recording_id):
             return False
         with self._changing:
             recording = self.get(recording_id)
-            document = self._layout.document(recording_id)
             if recording is None:
                 # A damaged document may have said that it must be kept.
-                if document.exists():
+                if self._layout.document(recording_id).exists():
                     return False
                 return self._discard(recording_id, None)
             if recording.legal_hold:
                 raise RecordingOnHold(recording_id)
-            self._layout.audio(recording_id).unlink(missing_ok=True)
-            for copy in self._layout.copies(recording_id):
-                copy.unlink(missing_ok=True)
-            document.unlink(missing_ok=True)
+            remove(recording_id)
             self._discard(recording_id, recording)
         return True
+
+    def _unlink(self, recording_id: str) -> None:
+        for file in self._layout.files(recording_id):
+            file.unlink(missing_ok=True)
 
     def _discard(self, recording_id: str, recording: Recording | None) -> bool:
         """Take a recording whose files are gone off the list, and tell of it."""

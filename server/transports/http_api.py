@@ -115,12 +115,21 @@ class HttpApi:
         taps: Owns the taps.
         library: Keeps the recordings; open.
         metrics: What `/metrics` shows.
+        has_undo: Whether what is deleted can be brought back for a while.
     """
 
-    def __init__(self, taps: TapService, library: Library, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        taps: TapService,
+        library: Library,
+        metrics: Metrics,
+        *,
+        has_undo: bool = False,
+    ) -> None:
         self._taps = taps
         self._library = library
         self._metrics = metrics
+        self._has_undo = has_undo
         self._threads: ThreadPoolExecutor | None = None
         self._listed: _TapList | None = None
         source = resources.files("server.transports").joinpath("openapi.json")
@@ -140,6 +149,7 @@ class HttpApi:
                 web.get("/api/v1/recordings/{id}", self._get_recording),
                 web.patch("/api/v1/recordings/{id}", self._patch_recording),
                 web.delete("/api/v1/recordings/{id}", self._delete_recording),
+                web.post("/api/v1/recordings/{id}/undo", self._undo_deletion),
                 web.get("/api/v1/recordings/{id}/audio", self._get_audio),
                 web.get("/healthz", self._get_health),
                 web.get("/readyz", self._get_readiness),
@@ -227,8 +237,10 @@ class HttpApi:
         return _json(_found(recording).to_json())
 
     async def _delete_recording(self, request: web.Request) -> web.Response:
+        library = self._library
+        delete = library.set_aside if self._has_undo else library.delete
         try:
-            gone = await self._in_thread(self._library.delete, request.match_info["id"])
+            gone = await self._in_thread(delete, request.match_info["id"])
         except RecordingOnHold:
             raise ProblemError(
                 409, "This recording is on legal hold; lift that first."
@@ -236,6 +248,12 @@ class HttpApi:
         if not gone:
             raise _no_recording()
         return web.Response(status=204)
+
+    async def _undo_deletion(self, request: web.Request) -> web.Response:
+        recording = await self._in_thread(
+            self._library.bring_back, request.match_info["id"]
+        )
+        return _json(_found(recording).to_json())
 
     async def _get_audio(self, request: web.Request) -> web.StreamResponse:
         recording_id = request.match_info["id"]

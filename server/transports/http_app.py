@@ -57,7 +57,7 @@ def make_http_app(
     app.on_response_prepare.extend((add_security_headers, trust))
     AuditLog(library.layout.audit).add_to(app)
     HttpSession(access, undo_s=undo_s).add_to(app)
-    HttpApi(taps, library, metrics).add_to(app)
+    HttpApi(taps, library, metrics, has_undo=undo_s > 0).add_to(app)
     HttpForwards(forwards).add_to(app)
     HttpWhep(listening).add_to(app)
     HttpEvents(events).add_to(app)

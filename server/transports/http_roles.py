@@ -63,6 +63,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     f"GET {_RECORDING}": Permission(Role.LISTEN),
     f"PATCH {_RECORDING}": Permission(Role.MANAGE, "annotate"),
     f"DELETE {_RECORDING}": Permission(Role.MANAGE, "delete"),
+    f"POST {_RECORDING}/undo": Permission(Role.MANAGE, "undo"),
     f"GET {_RECORDING}/audio": Permission(Role.LISTEN, "play"),
     f"GET {_RECORDING}/audio?download": Permission(Role.DOWNLOAD, "download"),
 }

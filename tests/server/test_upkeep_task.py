@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,67 @@ async def test_it_deletes_counts_and_goes_on(
 
     assert deleted(metrics) == {"size": 2}
     assert len(library) == 0
+
+
+async def test_what_nobody_brought_back_goes_when_its_time_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep_task, "PURGE_LEAST_S", 0.01)
+    monkeypatch.setattr(upkeep_task, "PURGE_MOST_S", 0.01)
+    flags = {"undo_s": "600"}
+    settings = load_settings(file=None, environ={}, flags=flags)
+    library = Library(tmp_path)
+    library.open()
+    due, young = publish(library).id, publish(library, minutes=1).id
+    for each in (due, young):
+        library.set_aside(each)
+    then = time.time() - 601
+    os.utime(library.layout.deleted(due), (then, then))
+    purge, has_gone = library.purge, threading.Event()
+
+    def watched(before: float) -> tuple[str, ...]:
+        if gone := purge(before):
+            has_gone.set()
+        return gone
+
+    monkeypatch.setattr(library, "purge", watched)
+    task = asyncio.create_task(look_after(library, settings, Metrics(lambda: ())))
+
+    assert await asyncio.to_thread(has_gone.wait, 20)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert library.bring_back(young) is not None
+    assert library.bring_back(due) is None
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(5, "Input/output error"), RuntimeError("a bug")]
+)
+async def test_a_purge_that_fails_is_tried_again(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    monkeypatch.setattr(upkeep_task, "PURGE_LEAST_S", 0.0)
+    monkeypatch.setattr(upkeep_task, "PURGE_MOST_S", 0.0)
+    library, turns = Library(tmp_path), threading.Semaphore(0)
+    library.open()
+
+    def fail(_: float) -> tuple[str, ...]:
+        turns.release()
+        raise error
+
+    monkeypatch.setattr(library, "purge", fail)
+    settings = load_settings(file=None, environ={}, flags={})
+    task = asyncio.create_task(look_after(library, settings, Metrics(lambda: ())))
+    for _ in range(3):
+        assert await asyncio.to_thread(turns.acquire, timeout=20)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert "what was deleted" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -412,6 +412,45 @@ class TestRecordings:
         assert deck.library.get(kept.id) is None
         assert await listed(deck) == []
 
+    async def test_a_deletion_is_undone(self, tmp_path: Path) -> None:
+        async with running(tmp_path, undo_s=600) as deck:
+            kept = publish(deck.library)
+            url = f"{RECORDINGS}/{kept.id}"
+
+            assert (await deck.client.delete(url)).status == 204
+            for path in (url, f"{url}/audio"):
+                assert (await deck.client.get(path)).status == 404
+            assert (await deck.client.delete(url)).status == 404
+            assert (await deck.client.patch(url, json={"note": "x"})).status == 404
+            assert await listed(deck) == []
+
+            undone = await deck.client.post(f"{url}/undo")
+            again = await deck.client.post(f"{url}/undo")
+
+            assert [undone.status, again.status] == [200, 200]
+            assert await undone.json() == await again.json() == kept.to_json()
+            assert await listed(deck) == ["call-1"]
+            assert (await deck.client.get(f"{url}/audio")).status == 200
+
+    async def test_without_undo_what_is_deleted_is_gone(self, deck: Deck) -> None:
+        kept = publish(deck.library)
+        url = f"{RECORDINGS}/{kept.id}"
+
+        await deck.client.delete(url)
+
+        assert (await deck.client.post(f"{url}/undo")).status == 404
+        assert not (deck.library.root / ".deleted").exists()
+
+    async def test_a_hold_refuses_deletion_with_undo_too(self, tmp_path: Path) -> None:
+        async with running(tmp_path, undo_s=600) as deck:
+            kept = publish(deck.library, legal_hold=True)
+
+            response = await deck.client.delete(f"{RECORDINGS}/{kept.id}")
+
+            assert response.status == 409
+            assert "legal hold" in (await problem(response))["detail"]
+            assert deck.library.get(kept.id) == kept
+
     async def test_tags_note_and_hold_are_changed_and_found(self, deck: Deck) -> None:
         kept = publish(deck.library)
         url = f"{RECORDINGS}/{kept.id}"
@@ -502,6 +541,17 @@ class TestRecordings:
         assert response.status == 503
         assert "index cannot be read" in (await problem(response))["detail"]
         assert (await deck.client.get(f"{RECORDINGS}/{kept.id}")).status == 200
+
+    @pytest.mark.parametrize("name", HOSTILE)
+    async def test_what_was_never_there_is_not_brought_back(
+        self, deck: Deck, name: str
+    ) -> None:
+        path = quote(name.encode("utf-8", "replace"), safe="")
+
+        response = await deck.client.post(f"{RECORDINGS}/{path}/undo")
+
+        assert response.status == 404
+        await problem(response)
 
     @pytest.mark.parametrize("tail", ["", "/audio"])
     @pytest.mark.parametrize("name", ["20261122T120000123Z-abcdefgh", *HOSTILE])

@@ -66,6 +66,7 @@ MATRIX: Final = {
     "GET /api/v1/recordings/{id}": LISTENERS,
     "PATCH /api/v1/recordings/{id}": MANAGERS,
     "DELETE /api/v1/recordings/{id}": MANAGERS,
+    "POST /api/v1/recordings/{id}/undo": MANAGERS,
     "GET /api/v1/recordings/{id}/audio": LISTENERS,
     "GET /api/v1/recordings/{id}/audio?download": DOWNLOADERS,
 }
