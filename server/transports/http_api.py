@@ -7,10 +7,9 @@ in problem details. `openapi.json` beside this module describes it exactly.
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -26,6 +25,13 @@ from server.library.store import Library
 from server.metrics import Metrics
 from server.taps.refusal import TapRefusedError
 from server.taps.status import StartTap, TapStatus
+from server.transports.http_caching import (
+    KEPT_BUT_CHECKED,
+    FilePart,
+    check_part,
+    json_response,
+    tag_of,
+)
 from server.transports.http_json import tap_json
 from server.transports.http_problem import ProblemError
 from server.transports.http_query import (
@@ -34,6 +40,7 @@ from server.transports.http_query import (
     parse_start_tap,
     parse_tap_limit,
 )
+from server.transports.http_threads import DiskThreads
 
 LIBRARY_TIMEOUT_S = 10.0
 TAP_TIMEOUT_S = 30.0
@@ -130,10 +137,10 @@ class HttpApi:
         self._library = library
         self._metrics = metrics
         self._has_undo = has_undo
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads = DiskThreads(LIBRARY_THREADS, "http-library")
         self._listed: _TapList | None = None
         source = resources.files("server.transports").joinpath("openapi.json")
-        self._openapi = source.read_bytes()
+        self._openapi = source.read_text(encoding="utf-8")
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes and what they need to run."""
@@ -156,15 +163,10 @@ class HttpApi:
                 web.get("/metrics", self._get_metrics),
             ]
         )
-        app.cleanup_ctx.append(self._run_threads)
+        self._threads.add_to(app)
 
-    async def _run_threads(self, _: web.Application) -> AsyncIterator[None]:
-        self._threads = ThreadPoolExecutor(LIBRARY_THREADS, "http-library")
-        yield
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def _get_openapi(self, _: web.Request) -> web.Response:
-        return web.Response(body=self._openapi, content_type="application/json")
+    async def _get_openapi(self, request: web.Request) -> web.Response:
+        return json_response(request, self._openapi)
 
     async def _get_taps(self, request: web.Request) -> web.Response:
         limit = parse_tap_limit(request)
@@ -223,11 +225,13 @@ class HttpApi:
             text = await self._in_thread(_page_text, self._library, query)
         except InvalidCursor as error:
             raise ProblemError(400, f"That is {error}.", field="cursor") from None
-        return web.Response(text=text, content_type="application/json")
+        return json_response(request, text)
 
     async def _get_recording(self, request: web.Request) -> web.Response:
-        recording = await self._in_thread(self._library.get, request.match_info["id"])
-        return _json(_found(recording).to_json())
+        text = await self._in_thread(
+            _document_text, self._library, request.match_info["id"]
+        )
+        return json_response(request, text)
 
     async def _patch_recording(self, request: web.Request) -> web.Response:
         annotation = await parse_recording_patch(request)
@@ -261,8 +265,8 @@ class HttpApi:
         if path is None:
             _found(await self._in_thread(self._library.get, recording_id))
             raise ProblemError(404, "This recording has no audio.")
-        kind = "attachment" if "download" in request.query else "inline"
-        return _audio_response(path, kind)
+        status = await self._in_thread(_status_of, path)
+        return _audio_response(request, path, status)
 
     async def _get_health(self, _: web.Request) -> web.Response:
         return _json({"status": "ok"})
@@ -282,21 +286,7 @@ class HttpApi:
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
 
     async def _in_thread(self, call: Callable[..., _T], *args: object) -> _T:
-        """Run a call that may block. Cancelling leaves it to end by itself."""
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(LIBRARY_TIMEOUT_S):
-                return await loop.run_in_executor(
-                    self._threads, functools.partial(call, *args)
-                )
-        except TimeoutError:
-            raise ProblemError(
-                503, "The recordings directory did not answer in time."
-            ) from None
-        except OSError as error:
-            raise ProblemError(
-                503, f"The recordings directory cannot be used: {error.strerror}."
-            ) from error
+        return await self._threads.run(LIBRARY_TIMEOUT_S, call, *args)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,14 +310,32 @@ def _page_text(library: Library, query: RecordingQuery) -> str:
     return json.dumps({"items": items, "next_cursor": page.next_cursor})
 
 
-def _audio_response(path: Path, kind: str) -> web.FileResponse:
-    return web.FileResponse(
+def _document_text(library: Library, recording_id: str) -> str:
+    return json.dumps(_found(library.get(recording_id)).to_json())
+
+
+def _status_of(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        # Deleted since it was found.
+        raise _no_recording() from None
+
+
+def _audio_response(
+    request: web.Request, path: Path, status: os.stat_result
+) -> web.StreamResponse:
+    tag = tag_of(status)
+    check_part(request, status.st_size, tag)
+    kind = "attachment" if "download" in request.query else "inline"
+    return FilePart(
         path,
-        headers={
+        tag,
+        {
             hdrs.CONTENT_TYPE: "audio/wav",
             # The name is one of our ids, so it needs no quoting.
             hdrs.CONTENT_DISPOSITION: f'{kind}; filename="{path.name}"',
-            hdrs.CACHE_CONTROL: "private, no-cache",
+            hdrs.CACHE_CONTROL: KEPT_BUT_CHECKED,
         },
     )
 

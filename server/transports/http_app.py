@@ -19,6 +19,7 @@ from server.transports.http_forwards import ForwardService, HttpForwards
 from server.transports.http_problem import problems
 from server.transports.http_session import HttpSession
 from server.transports.http_whep import HttpWhep, Listening
+from server.transports.http_zip import HttpZip
 from server.transports.ui import Pages
 
 
@@ -58,6 +59,7 @@ def make_http_app(
     AuditLog(library.layout.audit).add_to(app)
     HttpSession(access, undo_s=undo_s).add_to(app)
     HttpApi(taps, library, metrics, has_undo=undo_s > 0).add_to(app)
+    HttpZip(library).add_to(app)
     HttpForwards(forwards).add_to(app)
     HttpWhep(listening).add_to(app)
     HttpEvents(events).add_to(app)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
@@ -27,13 +27,22 @@ class ProblemError(Exception):
         status: The HTTP status to answer with.
         detail: What is wrong and how to mend it, in a sentence.
         field: The parameter or field that is wrong, if it is one.
+        headers: What else programs are told.
     """
 
-    def __init__(self, status: int, detail: str, *, field: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        field: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(status, detail)
         self.status = status
         self.detail = detail
         self.field = field
+        self.headers = headers or {}
 
     def __str__(self) -> str:
         return f"{self.status}: {self.detail}"
@@ -76,7 +85,9 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except ProblemError as error:
-        return problem_response(error.status, error.detail, field=error.field)
+        response = problem_response(error.status, error.detail, field=error.field)
+        response.headers.update(error.headers)
+        return response
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise

@@ -60,6 +60,8 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     f"POST {_TAP}/forwards": Permission(Role.MANAGE, "forward"),
     f"DELETE {_TAP}/forwards/{{forward_id}}": Permission(Role.MANAGE, "unforward"),
     "GET /api/v1/recordings": Permission(Role.LISTEN),
+    "GET /api/v1/recordings.zip": Permission(Role.DOWNLOAD, "download"),
+    "POST /api/v1/recordings.zip": Permission(Role.DOWNLOAD, "download"),
     f"GET {_RECORDING}": Permission(Role.LISTEN),
     f"PATCH {_RECORDING}": Permission(Role.MANAGE, "annotate"),
     f"DELETE {_RECORDING}": Permission(Role.MANAGE, "delete"),

@@ -63,6 +63,8 @@ MATRIX: Final = {
     "POST /api/v1/taps/{control_id}/forwards": MANAGERS,
     "DELETE /api/v1/taps/{control_id}/forwards/{forward_id}": MANAGERS,
     "GET /api/v1/recordings": LISTENERS,
+    "GET /api/v1/recordings.zip": DOWNLOADERS,
+    "POST /api/v1/recordings.zip": DOWNLOADERS,
     "GET /api/v1/recordings/{id}": LISTENERS,
     "PATCH /api/v1/recordings/{id}": MANAGERS,
     "DELETE /api/v1/recordings/{id}": MANAGERS,
