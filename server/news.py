@@ -38,6 +38,7 @@ _LIBRARY_KINDS: Final[dict[LibraryChange, Kind]] = {
     "published": "recording.finished",
     "annotated": "recording.annotated",
     "deleted": "recording.deleted",
+    "restored": "recording.restored",
 }
 
 

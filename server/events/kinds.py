@@ -19,6 +19,7 @@ Kind = Literal[
     "recording.finished",
     "recording.annotated",
     "recording.deleted",
+    "recording.restored",
     "forward.state",
     "forward.reply",
     "forward.removed",

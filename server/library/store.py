@@ -34,7 +34,7 @@ from server.library.recording import Recording
 from server.library.trash import Trash
 from server.library.verify import Finding, Verifier
 
-LibraryChange = Literal["published", "annotated", "deleted"]
+LibraryChange = Literal["published", "annotated", "deleted", "restored"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +296,7 @@ class Library:
             recording = self.get(recording_id)
             if was_aside and recording is not None:
                 self.catalogue.add(recording)
+                self.on_change("restored", recording_id, recording)
         return recording
 
     def purge(self, before: float) -> tuple[str, ...]:

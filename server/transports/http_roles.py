@@ -48,6 +48,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "GET /metrics": Permission(Role.LISTEN),
     "GET /api/v1/openapi.json": Permission(Role.LISTEN),
     "GET /api/v1/access": Permission(Role.LISTEN),
+    "GET /api/v1/events": Permission(Role.LISTEN),
     "GET /api/v1/taps": Permission(Role.LISTEN),
     "POST /api/v1/taps": Permission(Role.MANAGE, "start"),
     f"DELETE {_TAP}": Permission(Role.MANAGE, "stop"),

@@ -60,24 +60,29 @@ async def test_what_threads_do_to_recordings_is_told_on_the_loop(
     note = Annotation(note="heard")
     await asyncio.to_thread(library.annotate, first.id, note)
     await asyncio.to_thread(library.annotate, first.id, note)
-    assert await asyncio.to_thread(library.delete, first.id)
-    assert not await asyncio.to_thread(library.delete, first.id)
-    await until(lambda: len(desk.told) >= 3)
+    for remove in (library.set_aside, library.delete):
+        assert await asyncio.to_thread(remove, first.id)
+        assert not await asyncio.to_thread(remove, first.id)
+        await asyncio.to_thread(library.bring_back, first.id)
+    await until(lambda: len(desk.told) >= 5)
 
     assert desk.kinds() == [
         "recording.finished",
         "recording.annotated",
+        "recording.deleted",
+        "recording.restored",
         "recording.deleted",
     ]
     for _, control_id, data in desk.told:
         assert control_id == first.control_id
         assert data["recording_id"] == first.id
         assert differences("RecordingEvent", data) == []
-    finished, annotated, deleted = (data for _, _, data in desk.told)
+    finished, annotated, deleted, restored, _ = (data for _, _, data in desk.told)
     assert finished["recording"]["id"] == first.id
     assert len(finished["recording"]["gaps"]) == MAX_LISTED_GAPS
     assert annotated["recording"]["note"] == "heard"
     assert "recording" not in deleted
+    assert restored["recording"] == annotated["recording"]
 
 
 async def test_a_recording_whose_files_are_gone_is_told_of_by_its_id(

@@ -51,6 +51,7 @@ MATRIX: Final = {
     "GET /tap/{token}": EVERYBODY,
     "GET /api/v1/openapi.json": LISTENERS,
     "GET /api/v1/access": LISTENERS,
+    "GET /api/v1/events": LISTENERS,
     "GET /api/v1/taps": LISTENERS,
     "POST /api/v1/taps": MANAGERS,
     "DELETE /api/v1/taps/{control_id}": MANAGERS,
