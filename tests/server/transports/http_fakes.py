@@ -31,6 +31,7 @@ from server.transports.http_problem import Handler
 from server.transports.http_whep import Answer
 from server.webrtc.mixdown import Layout
 from server.webrtc.offer import Offer
+from tests.described import AnswerChecker
 
 TOKEN = "a token that nobody guesses"
 Client = TestClient[web.Request, web.Application]
@@ -160,6 +161,8 @@ class Deck:
     library: Library
     metrics: Metrics
     events: EventHub
+    answers: AnswerChecker
+    """Holds every answer against openapi.json; `running` asserts that they fit."""
 
 
 @asynccontextmanager
@@ -172,7 +175,10 @@ async def running(
     undo_s: float = 0.0,
     routes: Sequence[tuple[str, str, Handler]] = (),
 ) -> AsyncIterator[Deck]:
-    """Serve an application; with `remote`, as if every request came from there."""
+    """Serve an application; with `remote`, as if every request came from there.
+
+    At the end, everything that it answered must have been as openapi.json says.
+    """
     library = Library(root)
     library.open()
     taps = FakeTaps()
@@ -206,8 +212,11 @@ async def running(
         app.router.add_route(method, path, handler)
     app.router.add_get("/tap", answer_tap)
     app.router.add_get("/tap/{token}", answer_tap)
+    checker = AnswerChecker()
+    checker.add_to(app)
     async with TestClient(TestServer(app)) as client:
-        yield Deck(client, taps, library, metrics, events.hub)
+        yield Deck(client, taps, library, metrics, events.hub, checker)
+    assert not checker.faults, "\n".join(checker.faults)
 
 
 def app_of(deck: Deck) -> web.Application:
