@@ -18,8 +18,19 @@ from pathlib import Path
 from typing import NoReturn
 
 from server.addresses import ListenAddress, parse_listen_address
-from server.config import SETTINGS, SettingInfo, Settings, load_settings
+from server.arguments import (
+    Commands,
+    Parser,
+    add_command,
+    add_config,
+    add_setting,
+    add_settings,
+    positive,
+    settings_of,
+)
+from server.config import SETTINGS, load_settings
 from server.errors import ConfigError, StartupError, TapdeckError
+from server.recordings_command import add_recordings
 
 EXIT_OK = 0
 EXIT_FOUND = 1
@@ -27,12 +38,6 @@ EXIT_INTERRUPTED = 130
 
 DEMO_SECONDS = 10.0
 SIMULATOR_LISTEN = ListenAddress("127.0.0.1", 8089)
-_RETENTION_SETTINGS = (
-    "retention_days",
-    "retention_tags",
-    "retention_max_gb",
-    "retention_min_free_gb",
-)
 
 _DESCRIPTION = "Records call audio that SignalWire taps and sends here."
 _EXAMPLES = """\
@@ -54,13 +59,6 @@ examples:
       tapdeck serve --tap-uri wss://media.example.com/tap --direction stereo
   tapdeck serve --accept any --http-listen 0.0.0.0:8080
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    """Raises instead of printing a usage and leaving."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{_capital(message)}; see `{self.prog} --help`.")
 
 
 class _Version(argparse.Action):
@@ -101,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
-    parser = _Parser(
+    parser = Parser(
         prog="tapdeck",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
@@ -115,7 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_demo(commands)
     _add_simulate(commands)
-    _add_recordings(commands)
+    add_recordings(commands)
     _add_doctor(commands)
     return parser
 
@@ -133,29 +131,26 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     )
 
 
-_Commands = argparse._SubParsersAction
-
-
-def _add_serve(commands: _Commands[_Parser]) -> None:
-    parser = _command(commands, "serve", "run the server", _SERVE_EXAMPLES)
-    _add_config(parser)
-    _add_settings(parser)
+def _add_serve(commands: Commands[Parser]) -> None:
+    parser = add_command(commands, "serve", "run the server", _SERVE_EXAMPLES)
+    add_config(parser)
+    add_settings(parser)
     parser.set_defaults(run=_serve)
 
 
-def _add_doctor(commands: _Commands[_Parser]) -> None:
-    parser = _command(
+def _add_doctor(commands: Commands[Parser]) -> None:
+    parser = add_command(
         commands,
         "doctor",
         "check the configuration; say what is wrong and how to mend it",
     )
-    _add_config(parser)
-    _add_settings(parser)
+    add_config(parser)
+    add_settings(parser)
     parser.set_defaults(run=_doctor)
 
 
-def _add_demo(commands: _Commands[_Parser]) -> None:
-    parser = _command(
+def _add_demo(commands: Commands[Parser]) -> None:
+    parser = add_command(
         commands, "demo", "simulate two tapped calls and record them, on this machine"
     )
     parser.add_argument(
@@ -163,18 +158,18 @@ def _add_demo(commands: _Commands[_Parser]) -> None:
     )
     parser.add_argument(
         "--seconds",
-        type=_positive,
+        type=positive,
         default=DEMO_SECONDS,
         metavar="N",
         help=f"length of the calls (default: {DEMO_SECONDS:g})",
     )
-    _add_setting(parser, SETTINGS["recordings_dir"])
-    _add_setting(parser, SETTINGS["http_listen"])
+    add_setting(parser, SETTINGS["recordings_dir"])
+    add_setting(parser, SETTINGS["http_listen"])
     parser.set_defaults(run=_demo)
 
 
-def _add_simulate(commands: _Commands[_Parser]) -> None:
-    parser = _command(commands, "simulate", "run the platform simulator alone")
+def _add_simulate(commands: Commands[Parser]) -> None:
+    parser = add_command(commands, "simulate", "run the platform simulator alone")
     parser.add_argument(
         "--listen",
         type=_listen_address,
@@ -187,81 +182,8 @@ def _add_simulate(commands: _Commands[_Parser]) -> None:
     parser.set_defaults(run=_simulate)
 
 
-def _add_recordings(commands: _Commands[_Parser]) -> None:
-    parser = _command(commands, "recordings", "look at what has been recorded")
-    actions = parser.add_subparsers(metavar="ACTION", dest="action", required=True)
-    listing = _command(actions, "list", "list recordings, newest first")
-    listing.add_argument("text", nargs="?", default="", help="part of an id or number")
-    listing.add_argument(
-        "--limit", type=_count, default=50, metavar="N", help="at most so many (50)"
-    )
-    show = _command(actions, "show", "show everything about one recording")
-    show.add_argument("id", metavar="ID")
-    verify = _command(actions, "verify", "compare recordings with their documents")
-    verify.add_argument("ids", nargs="*", metavar="ID", help="all of them if none")
-    verify.add_argument(
-        "--repair", action="store_true", help="put the index right where it is wrong"
-    )
-    prune = _command(actions, "prune", "delete what retention says; say why")
-    prune.add_argument(
-        "--dry-run", action="store_true", help="only say what would be deleted"
-    )
-    for name in _RETENTION_SETTINGS:
-        _add_setting(prune, SETTINGS[name])
-    runners = ((listing, _list), (show, _show), (verify, _verify), (prune, _prune))
-    for action, run in runners:
-        _add_config(action)
-        _add_setting(action, SETTINGS["recordings_dir"])
-        action.set_defaults(run=run)
-
-
-def _command(
-    commands: _Commands[_Parser], name: str, help_text: str, epilog: str | None = None
-) -> _Parser:
-    return commands.add_parser(
-        name,
-        help=help_text,
-        description=_capital(help_text) + ".",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-
-
-def _add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="TOML file with settings"
-    )
-
-
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("settings")
-    for info in SETTINGS.values():
-        _add_setting(group, info)
-
-
-def _add_setting(parser: argparse._ActionsContainer, info: SettingInfo) -> None:
-    default = f", default: {info.default}" if info.default else ""
-    parser.add_argument(
-        info.flag,
-        dest=info.name,
-        metavar="YES" if info.is_switch else "VALUE",
-        nargs="?" if info.is_switch else None,
-        const="true" if info.is_switch else None,
-        # Absent unless given, so that lower sources can be told apart from flags.
-        default=argparse.SUPPRESS,
-        help=f"{info.description} [{info.environment}{default}]".replace("%", "%%"),
-    )
-
-
-def _settings(arguments: argparse.Namespace) -> Settings:
-    given = vars(arguments)
-    flags = {name: given[name] for name in SETTINGS if name in given}
-    return load_settings(file=given.get("config"), environ=os.environ, flags=flags)
-
-
 def _serve(arguments: argparse.Namespace) -> int:
-    settings = _settings(arguments)
+    settings = settings_of(arguments)
     _check_readable(settings.relay_ca_file, "relay_ca_file")
     from server.app import serve
 
@@ -310,32 +232,6 @@ def _simulate(arguments: argparse.Namespace) -> int:
     )
 
 
-def _list(arguments: argparse.Namespace) -> int:
-    from server.listing import list_recordings
-
-    directory = _settings(arguments).recordings_dir
-    return list_recordings(directory, text=arguments.text, limit=arguments.limit)
-
-
-def _show(arguments: argparse.Namespace) -> int:
-    from server.listing import show_recording
-
-    return show_recording(_settings(arguments).recordings_dir, arguments.id)
-
-
-def _verify(arguments: argparse.Namespace) -> int:
-    from server.listing import verify_recordings
-
-    directory = _settings(arguments).recordings_dir
-    return verify_recordings(directory, arguments.ids, repair=arguments.repair)
-
-
-def _prune(arguments: argparse.Namespace) -> int:
-    from server.pruning import prune
-
-    return prune(_settings(arguments), is_dry=arguments.dry_run)
-
-
 def _doctor(arguments: argparse.Namespace) -> int:
     given = vars(arguments)
     from server.doctor import examine
@@ -353,26 +249,8 @@ def _check_readable(file: Path | None, name: str) -> None:
         raise ConfigError(f"{name} is {file}, which cannot be read.")
 
 
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number <= 3600:
-        raise argparse.ArgumentTypeError("must be above 0 and at most 3600")
-    return number
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
-
-
 def _listen_address(text: str) -> ListenAddress:
     try:
         return parse_listen_address(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
