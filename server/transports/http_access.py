@@ -115,12 +115,17 @@ class Access:
             check_local(request)
         if role is not None:
             _check_role(request, role)
-        elif name == "/":
+        elif _is_page(name):
             raise web.HTTPSeeOther(SIGN_IN_PATH)
         else:
             raise ProblemError(
                 401, "Show the API token: Authorization: Bearer <token>."
             )
+
+
+def _is_page(name: str) -> bool:
+    """Tell whether people look at an address, who can then sign in."""
+    return name != "" and not name.startswith(("/api/", "/metrics"))
 
 
 def _check_role(request: web.Request, role: Role) -> None:
