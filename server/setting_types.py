@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Callable
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
@@ -15,6 +16,9 @@ MIN_SECRET_LENGTH = 16
 TAG_AGE_FORM = "a list of TAG=DAYS or TAG=keep"
 NETWORK_FORM = "a list of addresses and networks, such as 10.0.0.0/8"
 PHONE_FORM = "an E.164 number, such as +15550100001, or a sip: address"
+RULES_FORM = (
+    "a list of 32 tables at most, written [[forwards]] in the file, else as JSON"
+)
 SPACE_FORM = "a host, such as example.signalwire.com, without a scheme"
 
 _PHONE = re.compile(r"\+[1-9]\d{1,14}|sips?:[^\s<>\"@]+@[^\s<>\"@]+", re.ASCII)
@@ -65,6 +69,22 @@ def split_list(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
+def _read_rules(raw: object) -> object:
+    """Read rules; of no rules nothing is imported, for that takes a while."""
+    if isinstance(raw, str):
+        try:
+            raw = json.loads(raw)
+        except (ValueError, RecursionError):
+            raise ValueError(f"must be {RULES_FORM}") from None
+    if not raw:
+        return ()
+    if not isinstance(raw, list | tuple):
+        raise ValueError(f"must be {RULES_FORM}")
+    from server.forwards.rules import parse_rules
+
+    return parse_rules(raw)
+
+
 folded = parsed(lambda text: text.strip().lower())
 raised = parsed(lambda text: text.strip().upper())
 # `hear` is what one of the platform's pages calls `listen`.
@@ -75,3 +95,4 @@ Secret = Annotated[SecretStr, AfterValidator(_check_length)]
 Copy = Annotated[Literal["flac", "opus"], folded]
 Network = Annotated[str, AfterValidator(_check_network)]
 Token = Annotated[SecretStr, AfterValidator(_check_token)]
+Rules = Annotated[tuple[Any, ...], BeforeValidator(_read_rules)]

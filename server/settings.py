@@ -8,11 +8,10 @@ else reads the environment.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -41,12 +40,14 @@ from server.setting_types import (
     MIN_SECRET_LENGTH,
     NETWORK_FORM,
     PHONE_FORM,
+    RULES_FORM,
     SPACE,
     SPACE_FORM,
     TAG_AGE_FORM,
     Copy,
     Network,
     Phone,
+    Rules,
     Secret,
     TagAge,
     Token,
@@ -62,26 +63,6 @@ if TYPE_CHECKING:
     from server.forwards.rules import ForwardRule
 
 __all__ = ["CONFLICT", "Settings"]
-
-RULES_FORM = (
-    "a list of 32 tables at most, written [[forwards]] in the file, else as JSON"
-)
-
-
-def _read_rules(raw: object) -> object:
-    """Read rules; of no rules nothing is imported, for that takes a while."""
-    if isinstance(raw, str):
-        try:
-            raw = json.loads(raw)
-        except (ValueError, RecursionError):
-            raise ValueError(f"must be {RULES_FORM}") from None
-    if not raw:
-        return ()
-    if not isinstance(raw, list | tuple):
-        raise ValueError(f"must be {RULES_FORM}")
-    from server.forwards.rules import parse_rules
-
-    return parse_rules(raw)
 
 
 class Settings(BaseSettings):
@@ -332,7 +313,7 @@ class Settings(BaseSettings):
     log_format: Annotated[Literal["auto", "human", "json"], folded] = setting(
         "auto", "`auto`: human on a terminal, else json", "auto, human or json"
     )
-    forwards: Annotated[tuple[Any, ...], BeforeValidator(_read_rules)] = setting(
+    forwards: Rules = setting(
         (),
         "what is sent on live of every tap that matches, and where to "
         "(docs/forwarding.md)",

@@ -174,10 +174,12 @@ async def running(
     access: Access | None = None,
     undo_s: float = 0.0,
     routes: Sequence[tuple[str, str, Handler]] = (),
+    is_as_described: bool = True,
 ) -> AsyncIterator[Deck]:
     """Serve an application; with `remote`, as if every request came from there.
 
-    At the end, everything that it answered must have been as openapi.json says.
+    At the end, everything that it answered must have been as openapi.json says, unless
+    a test lets it lie.
     """
     library = Library(root)
     library.open()
@@ -216,7 +218,7 @@ async def running(
     checker.add_to(app)
     async with TestClient(TestServer(app)) as client:
         yield Deck(client, taps, library, metrics, events.hub, checker)
-    assert not checker.faults, "\n".join(checker.faults)
+    assert not (is_as_described and checker.faults), "\n".join(checker.faults)
 
 
 def app_of(deck: Deck) -> web.Application:

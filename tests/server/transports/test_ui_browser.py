@@ -92,7 +92,7 @@ async def test_hostile_names_are_shown_as_the_text_they_are(tmp_path: Path) -> N
         "<img id=pwned src=x onerror=document.title='pwned'>"
         "<script>document.title='pwned'</script>"
     )
-    async with running(tmp_path / "recordings") as deck:
+    async with running(tmp_path / "recordings", is_as_described=False) as deck:
         for minute, name in enumerate((attack, *SHOWN)):
             publish(
                 deck.library,
