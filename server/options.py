@@ -66,9 +66,12 @@ def make_event_hub() -> EventHub:
 def make_access(settings: Settings) -> Access:
     """Return who may use API and pages; says so where that is nobody elsewhere."""
     if settings.api_token is None:
-        log.warning(
+        # Only who listens to other machines can have meant to answer them.
+        level = logging.INFO if settings.http_listen.is_loopback else logging.WARNING
+        log.log(
+            level,
             "no API token is set: pages and API answer to this machine only "
-            "(set TAPDECK_API_TOKEN)"
+            "(set TAPDECK_API_TOKEN)",
         )
     return Access(
         _text(settings.api_token),
