@@ -220,8 +220,9 @@ class Deck:
         """Describe the live taps, then those that ended last, newest first."""
         live = islice(reversed(self._rendezvous.taps.values()), limit)
         described = [self.status(tap) for tap in live]
-        ending = [self._describe(each) for each in reversed(self._ending.values())]
-        return [*described, *ending, *self.recent][:limit]
+        ending = map(self._describe, reversed(self._ending.values()))
+        ended = [*map(self.recent.renamed, ending), *self.recent]
+        return [*described, *ended][:limit]
 
     def status(self, tap: Tap) -> TapStatus:
         """Describe a tap as it is now."""

@@ -31,10 +31,14 @@ class RecentTaps:
 
     def add(self, status: TapStatus) -> TapStatus:
         """Add a tap that has just ended; return it as it is shown from now on."""
-        ids = [self._joined.get(each, each) for each in status.recording_ids]
-        shown = replace(status, recording_ids=tuple(dict.fromkeys(ids)))
+        shown = self.renamed(status)
         self._ended.append(shown)
         return shown
+
+    def renamed(self, status: TapStatus) -> TapStatus:
+        """Return a tap with the recordings that its own became part of."""
+        ids = [self._joined.get(each, each) for each in status.recording_ids]
+        return replace(status, recording_ids=tuple(dict.fromkeys(ids)))
 
     def joined(self, ids: Sequence[str], into: str) -> None:
         """Take note that recordings have become one, which has an id of its own."""

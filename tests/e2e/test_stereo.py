@@ -129,6 +129,7 @@ async def test_a_configured_stereo_tap_is_one_file(tmp_path: Path, clicks: str) 
     async with rig(tmp_path, tap_uri=RTP, direction="stereo") as here:
         here.place(CallRequest(speak=clicks, listen=clicks, seconds=3, media=media))
         (recording,) = await here.recordings(1)
+        await until(lambda: not here.server.deck.live)
         assert set(differences(here.channels(recording))) == {0}
         _check_document(here, recording)
 
