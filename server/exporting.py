@@ -35,7 +35,7 @@ def write_link(directory: Path, recording_id: str, url: str, *, at: float) -> in
         directory: Of the recordings.
         recording_id: Which.
         url: Of the server.
-        at: Where to begin, in seconds (Media Fragments).
+        at: Where to begin, in seconds.
 
     Raises:
         ConfigError: The address is none.
@@ -47,8 +47,7 @@ def write_link(directory: Path, recording_id: str, url: str, *, at: float) -> in
         sys.stderr.write(f"tapdeck: There is no audio of {recording_id!r}.\n")
         return 1
     place = f"#t={at:g}" if at else ""
-    path = f"/api/v1/recordings/{recording_id}/audio"
-    sys.stdout.write(f"{url.rstrip('/')}{path}{place}\n")
+    sys.stdout.write(f"{url.rstrip('/')}/recordings/{recording_id}{place}\n")
     return 0
 
 

@@ -60,7 +60,7 @@ class TestPlayLink:
         end: str,
     ) -> None:
         assert main(["recordings", "play-link", kept.id, *flags]) == 0
-        expected = f"{start}api/v1/recordings/{kept.id}/audio{end}\n"
+        expected = f"{start}recordings/{kept.id}{end}\n"
         assert capsys.readouterr().out == expected
 
     @pytest.mark.parametrize("name", [SILENT_ID, *HOSTILE])
