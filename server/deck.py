@@ -156,6 +156,9 @@ class Deck:
             if look == 0 or is_light:
                 for stream in slot:
                     self._pump(stream, now)
+                    if is_light:
+                        # It is a write of its own, which many taps go without.
+                        stream.keep_counts()
             self._observe(slot, now)
         self._pump_attended(now)
         self._counters.observe("rtp", self._demux.drops)

@@ -124,14 +124,18 @@ class TapStream:
         self.tap.session.handle_timer(now)
         self._handle_events(now)
         arrived_at = self.tap.session.last_media_at
-        for number, track in enumerate(self.tracks):
+        for track in self.tracks:
             if arrived_at is not None:
                 track.quality.observe(arrived_at, track.length)
                 track.observe_start(arrived_at + self.clock.offset)
-            if track.length >= track.count_at:
-                track.count(self.tap.session.counts(number))
             self._tell_warnings(track, now)
         self._check_size(now)
+
+    def keep_counts(self) -> None:
+        """Let a crash leave how many packets there were, as far as that is due."""
+        for number, track in enumerate(self.tracks):
+            if track.length >= track.count_at:
+                track.count(self.tap.session.counts(number))
 
     @property
     def is_masked(self) -> bool:

@@ -384,6 +384,7 @@ async def test_what_a_sink_could_not_keep_is_in_the_verdict_once() -> None:
     session.lost = 0
     stream = a_stream(session, sink)
     stream.pump(0.5)
+    stream.keep_counts()
     stream.tap.end(EndReason.STOPPED, 1.0)
     await stream.close(1.0)
     # At the end of the gap, which is the last position there is.
@@ -600,6 +601,7 @@ async def test_a_pause_outlives_the_server() -> None:
     stream = a_stream(session, sink, interrupted=[past], is_masked=True)
     assert stream.is_masked
     stream.pump(0.0)
+    stream.keep_counts()
     stream.mask(0.02, is_on=False)
     session.events = [(0, a_run(160, b"\x01" * 160))]
     stream.pump(1.0)
@@ -623,10 +625,12 @@ async def test_packets_are_noted_at_the_start_and_now_and_then() -> None:
     session = ScriptedSession(a_run(0, b"\x00" * 160))
     stream = a_stream(session, sink)
     stream.pump(0.0)
+    stream.keep_counts()
     second = b"\x00" * 8000
     for at in range(25):
         session.events = [(0, a_run(160 + at * 8000, second))]
         stream.pump(at + 1.0)
+        stream.keep_counts()
     stream.tap.end(EndReason.STOPPED, 25.0)
     await stream.close(25.0)
     counted = [each.start for each in sink.notes if isinstance(each, Counted)]
@@ -641,6 +645,7 @@ async def test_packets_from_before_a_restart_count() -> None:
     past.facts.counted = Counted(8000, PacketCounts(50, 2, 3, 4, 5, jitter_ms=9.0))
     stream = a_stream(session, sink, interrupted=[past])
     stream.pump(0.0)
+    stream.keep_counts()
     stream.tap.end(EndReason.STOPPED, 1.0)
     await stream.close(1.0)
     total = PacketCounts(53, 3, 3, 4, 5)
