@@ -92,6 +92,7 @@ async def test_a_websocket_that_stays_away_ends_its_recording(tmp_path: Path) ->
         np.testing.assert_array_equal(here.audio(recording), expected)
 
 
+@pytest.mark.alone
 @together("transport", ["ws", "rtp"])
 async def test_a_tap_outlives_its_server(tmp_path: Path, transport: str) -> None:
     """Killed and started again, the server goes on in the same recordings."""

@@ -193,6 +193,7 @@ async def test_an_address_inside_is_refused_unless_it_is_listed(tmp_path: Path) 
                 assert (await response.json())["field"] == "url"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
 async def test_after_a_stall_it_catches_up_with_now(
     tmp_path: Path, policy: str
