@@ -198,9 +198,8 @@ class Run:
     async def over(self) -> None:
         """Wait until all taps are finished, and judge what is told then."""
         async with asyncio.timeout(FINISH_TIMEOUT_S):
-            # One whose forwards are just being ended is not told of.
             forwards = await self._forwards()
-            while await self._live() or len(forwards) < len(self._paths):
+            while await self._live() or _ended(forwards) < len(self._paths):
                 self.observe()
                 await asyncio.sleep(0.5)
                 forwards = await self._forwards()
@@ -346,6 +345,10 @@ def _wrong(forwards: dict[str, Forward], stage: Stage) -> dict[str, Forward]:
         for path, forward in forwards.items()
         if not is_as_told(path.split("/")[1], stage, forward)
     }
+
+
+def _ended(forwards: dict[str, Forward]) -> int:
+    return sum(each["state"] in ("ended", "failed") for each in forwards.values())
 
 
 def _told(forward: Forward) -> str:
