@@ -20,6 +20,7 @@ from server.deck import Deck
 from server.events.hub import EventHub
 from server.events.kinds import PassingKind
 from server.library.fields import time_text
+from server.news import event_text
 from server.quality.level_windows import Levels, LevelWindows
 from server.taps.rendezvous import Rendezvous
 from server.transports.http_json import tap_json
@@ -97,9 +98,7 @@ class Meters:
     def _tell_progress(self) -> None:
         for control_id in self._taps_for("tap.progress"):
             status = self._deck.status(self._rendezvous.taps[control_id])
-            text = json.dumps(
-                {"at": time_text(datetime.now(UTC)), "tap": tap_json(status)}
-            )
+            text = event_text({"tap": tap_json(status)})
             self._hub.pass_by("tap.progress", control_id, text)
 
     def _taps_for(self, kind: PassingKind) -> list[str]:

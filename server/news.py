@@ -107,7 +107,7 @@ class News:
         if change != "deleted" and recording is not None:
             told["recording"] = abridged(recording).to_json()
         # Written out here: the loop has better things to do.
-        text = _text(told)
+        text = event_text(told)
         control_id = "" if recording is None else recording.control_id
         # What goes on in a thread while the server ends has nobody to be told to.
         with suppress(RuntimeError):
@@ -146,7 +146,7 @@ class News:
 
     def _tell(self, kind: Kind, about: str, describe: Callable[[], JsonObject]) -> None:
         try:
-            self.hub.publish(kind, about, _text(describe()))
+            self.hub.publish(kind, about, event_text(describe()))
         except Exception:
             # A mistake of ours in what is told must not cost a recording anything.
             log.exception("%s was not told", kind)
@@ -185,5 +185,6 @@ def _begun_json(info: StreamInfo, is_resumed: bool) -> JsonObject:
     }
 
 
-def _text(document: JsonObject) -> str:
+def event_text(document: JsonObject) -> str:
+    """Return what an event says, and when that was, as JSON."""
     return json.dumps({"at": time_text(datetime.now(UTC)), **document})

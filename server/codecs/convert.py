@@ -14,6 +14,7 @@ import soxr
 from server.audio import AudioFormat, Codec, Samples
 from server.codecs.g711 import encode_alaw, encode_mulaw
 from server.codecs.opus_encoder import OpusEncoder
+from server.codecs.samples import to_int16, with_channels
 
 REACH_S = 0.016
 """Above twice that of soxr's filter at any ratio of rates here: at 8 ms what comes out
@@ -64,10 +65,7 @@ class StreamResampler:
             return np.zeros((0, self._held.shape[1]), np.int16)
         whole = soxr.resample(self._held, self._rate_in, self._rate_out)
         first, behind = self._place(start), self._place(end)
-        limits = np.iinfo(np.int16)
-        wanted = np.rint(whole[first:behind])
-        result: Samples = wanted.clip(limits.min, limits.max).astype(np.int16)
-        return result
+        return to_int16(whole[first:behind])
 
     def _place(self, index: int) -> int:
         """Return where a held sample is in what comes out; only the end is rounded."""
@@ -126,11 +124,3 @@ def encode(samples: Samples, wanted: AudioFormat) -> bytes:
 def silence(length: int, wanted: AudioFormat) -> bytes:
     """Return so many samples of silence; nothing for a codec that has packets."""
     return _SILENCE.get(wanted.codec, b"") * (length * wanted.channels)
-
-
-def with_channels(samples: Samples, channels: int) -> Samples:
-    """Return samples of shape (n, channels), mixed or copied."""
-    if samples.shape[1] == channels:
-        return samples
-    mono = samples.mean(axis=1, keepdims=True).astype(np.int16)
-    return np.repeat(mono, channels, axis=1)

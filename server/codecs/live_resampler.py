@@ -9,9 +9,9 @@ a point reflection of the end, too far away to be heard.
 from __future__ import annotations
 
 import numpy as np
-import soxr
 
 from server.audio import Samples
+from server.codecs.resampler import convert_behind
 
 DELAY_S = 0.005
 """By which the output is behind: the reach of the filter to the right."""
@@ -38,12 +38,6 @@ class LiveResampler:
         """
         joined = np.concatenate([self._past, samples])
         self._past = joined[-len(self._past) :]
-        tail = joined[-self._context - 1 :].astype(np.float32)
-        reflected = 2 * tail[-1] - tail[-2::-1]
-        whole = np.concatenate([joined.astype(np.float32), reflected])
-        converted = soxr.resample(whole, self._rate_in, self._rate_out)
-        start = self._context * self._rate_out // self._rate_in
-        limits = np.iinfo(np.int16)
-        wanted = np.rint(converted[start : start + length])
-        result: Samples = wanted.clip(limits.min, limits.max).astype(np.int16)
-        return result
+        return convert_behind(
+            self._context, joined, self._rate_in, self._rate_out, length
+        )

@@ -12,6 +12,7 @@ from server.codecs.g711 import decode_alaw, decode_mulaw
 from server.codecs.l16 import decode_l16
 from server.codecs.opus import OpusDecoder
 from server.codecs.resampler import Resampler
+from server.codecs.samples import with_channels
 
 
 class Decoder(Protocol):
@@ -53,7 +54,7 @@ class _PcmDecoder:
 
     def decode(self, run: Run) -> Samples:
         samples = _decode_pcm(run.payloads, self._format)
-        return _with_length(_with_channels(samples, self._channels), run.length)
+        return _with_length(with_channels(samples, self._channels), run.length)
 
 
 class _HeavyDecoder:
@@ -84,7 +85,7 @@ class _HeavyDecoder:
             samples = self._opus.decode(run.payloads)
         else:
             samples = _decode_pcm(run.payloads, self._format)
-        samples = _with_channels(samples, self._channels)
+        samples = with_channels(samples, self._channels)
         if self._resampler:
             samples = self._resample(self._resampler, samples, run)
         self._end = run.start + run.length
@@ -116,13 +117,6 @@ def _decode_pcm(payloads: Sequence[bytes], format: AudioFormat) -> Samples:
     else:
         samples = decode_l16(data, format.byte_order)
     return samples.reshape(-1, format.channels)
-
-
-def _with_channels(samples: Samples, channels: int) -> Samples:
-    if samples.shape[1] == channels:
-        return samples
-    mono = samples.mean(axis=1, keepdims=True).astype(np.int16)
-    return np.repeat(mono, channels, axis=1)
 
 
 def _with_length(samples: Samples, length: int) -> Samples:

@@ -14,6 +14,7 @@ import numpy as np
 import soxr
 
 from server.audio import Samples
+from server.codecs.samples import to_int16
 
 _CONTEXT_S = 0.02
 """More than the filter's reach at any rate that occurs."""
@@ -45,12 +46,24 @@ class Resampler:
             before = np.zeros((size, channels), np.int16)
         joined = np.concatenate([before, samples])
         self._context = joined[-size:]
-        tail = joined[-size - 1 :].astype(np.float32)
-        reflected = 2 * tail[-1] - tail[-2::-1]
-        whole = np.concatenate([joined.astype(np.float32), reflected])
-        converted = soxr.resample(whole, self._rate_in, self._rate_out)
-        start = size * self._rate_out // self._rate_in
-        wanted = converted[start : start + length]
-        limits = np.iinfo(np.int16)
-        result: Samples = np.rint(wanted).clip(limits.min, limits.max).astype(np.int16)
-        return result
+        return convert_behind(size, joined, self._rate_in, self._rate_out, length)
+
+
+def convert_behind(
+    context: int, samples: Samples, rate_in: int, rate_out: int, length: int
+) -> Samples:
+    """Return the `length` samples behind the context, converted.
+
+    Args:
+        context: How many samples at the start are there to be neighbours only.
+        samples: Shape (n, channels). Behind its end, its reflection takes their part.
+        rate_in: Of the samples.
+        rate_out: Of what is returned.
+        length: Within one of what the ratio of rates gives.
+    """
+    tail = samples[-context - 1 :].astype(np.float32)
+    reflected = 2 * tail[-1] - tail[-2::-1]
+    whole = np.concatenate([samples.astype(np.float32), reflected])
+    converted = soxr.resample(whole, rate_in, rate_out)
+    start = context * rate_out // rate_in
+    return to_int16(converted[start : start + length])

@@ -16,8 +16,9 @@ from dataclasses import replace
 import numpy as np
 
 from server.audio import OPUS_RATE, AudioFormat, Codec, Samples
-from server.codecs.convert import StreamResampler, encode, with_channels
+from server.codecs.convert import StreamResampler, encode
 from server.codecs.opus_encoder import OpusEncoder
+from server.codecs.samples import with_channels
 from server.forwards.buffer import Piece
 
 Payload = tuple[int, bytes]

@@ -9,8 +9,9 @@ import pytest
 import soxr
 
 from server.audio import AudioFormat, Codec, Samples, opus_samples
-from server.codecs.convert import Converter, StreamResampler, silence, with_channels
+from server.codecs.convert import Converter, StreamResampler, silence
 from server.codecs.opus import OpusDecoder
+from server.codecs.samples import with_channels
 
 
 def a_sweep(rate: int, seconds: float, top: float) -> Samples:
